@@ -26,7 +26,7 @@ export type StatusCode = (typeof Status)[keyof typeof Status];
 
 /** An expected failure with its gRPC code. The message is interface: clients compare it. */
 export class StatusError extends Error {
-  override readonly name = "StatusError";
+  override readonly name: string = "StatusError";
   readonly code: StatusCode;
 
   constructor(code: StatusCode, message: string, options?: ErrorOptions) {
