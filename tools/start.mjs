@@ -1,0 +1,33 @@
+// `npm start`: from a fresh clone to a running member. Installs and builds what is missing, then runs
+// one member on 127.0.0.1:2379 with its data in ./portal-data. Arguments after `--` go to the member.
+//
+//   npm start [-- --data-dir DIR ...]
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { constants } from "node:os";
+import { join } from "node:path";
+import { ensureBuilt } from "./build.mjs";
+import { fail, requireNode, root } from "./support.mjs";
+
+requireNode();
+ensureBuilt();
+startMember(process.argv.slice(2));
+
+function startMember(userArguments) {
+  const main = join(root, "dist/src/main.js");
+  if (!existsSync(main)) fail("dist/src/main.js is missing. Run: node tools/build.mjs --force");
+  const hasDataDir = userArguments.some((argument) => /^--?data-dir(=|$)/.test(argument));
+  const dataDir = hasDataDir ? [] : ["--data-dir", "./portal-data"];
+  const child = spawn(process.execPath, [main, "server", ...dataDir, ...userArguments], {
+    stdio: "inherit",
+  });
+  // Ctrl-C in a terminal reaches the member by itself; only this process must not end before it.
+  process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));
+  for (const signal of ["SIGTERM", "SIGHUP", "SIGQUIT"]) {
+    process.on(signal, () => child.kill(signal));
+  }
+  child.on("error", (error) => fail(`the member could not be started: ${error.message}`));
+  child.on("exit", (status, signal) => {
+    process.exit(signal ? 128 + constants.signals[signal] : (status ?? 1));
+  });
+}
