@@ -32,14 +32,6 @@ export function createLogger(options: LogOptions, caller = "portal"): Logger {
   return new LineLogger(options, caller, {});
 }
 
-/** Writes nothing; for tests and embedded members. */
-export const silentLogger: Logger = createLogger({
-  level: "fatal",
-  format: "json",
-  write: () => undefined,
-  now: () => 0,
-});
-
 class LineLogger implements Logger {
   readonly #options: LogOptions;
   readonly #caller: string;
@@ -115,3 +107,11 @@ function plain(_key: string, value: unknown): unknown {
   if (value instanceof Error) return value.message;
   return value;
 }
+
+/** Writes nothing; for tests and embedded members. */
+export const silentLogger: Logger = createLogger({
+  level: "fatal",
+  format: "json",
+  write: () => undefined,
+  now: () => 0,
+});
