@@ -4,7 +4,7 @@ import { createLogger, type LogLevel, silentLogger } from "./log.ts";
 function capture(level: LogLevel, format: "json" | "console") {
   const lines: string[] = [];
   const logger = createLogger(
-    { level, format, write: (line) => lines.push(line), now: () => 1_767_323_045_678.901 },
+    { level, format, write: (line) => lines.push(line), now: () => 1_767_323_045_678.5 },
     "test/log",
   );
   return { lines, logger };
@@ -14,7 +14,7 @@ test("a JSON line has level, ts, caller, msg and the fields, in this order", () 
   const { lines, logger } = capture("info", "json");
   logger.info("ready", { id: 10276657743932975437n, error: new Error("no") });
   expect(lines).toEqual([
-    '{"level":"info","ts":"2026-01-02T03:04:05.678901Z","caller":"test/log","msg":"ready","id":"10276657743932975437","error":"no"}\n',
+    '{"level":"info","ts":"2026-01-02T03:04:05.678500Z","caller":"test/log","msg":"ready","id":"10276657743932975437","error":"no"}\n',
   ]);
 });
 
@@ -32,7 +32,7 @@ test("a named logger keeps its fields, and a console line stays one line", () =>
   const { lines, logger } = capture("info", "console");
   logger.named("other", { member: 1 }).info("two\nlines", { more: true });
   expect(lines).toEqual([
-    '2026-01-02T03:04:05.678901Z\tinfo\tother\ttwo\\nlines\t{"member":1,"more":true}\n',
+    '2026-01-02T03:04:05.678500Z\tinfo\tother\ttwo\\nlines\t{"member":1,"more":true}\n',
   ]);
 });
 
