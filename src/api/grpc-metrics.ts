@@ -1,92 +1,47 @@
-// Counts gRPC calls by method and outcome, under the names of go-grpc-prometheus. One observer per
-// method serves all of its calls, so that counting allocates nothing per request.
+// Publishes the gRPC server's own counters by method and outcome, under the names of go-grpc-prometheus.
 
-import { Status, type StatusCode } from "../base/status.ts";
-import type {
-  CallObserver,
-  MethodInfo,
-  MethodKind,
-  ServerCall,
-  ServerInterceptor,
-} from "../rpc/grpc/types.ts";
+import type { MethodStats } from "../rpc/grpc/method-table.ts";
+import type { GrpcServer } from "../rpc/grpc/server.ts";
+import type { MethodInfo, MethodKind } from "../rpc/grpc/types.ts";
 import type { Labels, MetricRegistry, Sample } from "./metrics.ts";
 
-const methodsMax = 256;
+type MethodSource = Pick<GrpcServer, "methodStats">;
 
-class MethodCounts implements CallObserver {
-  readonly labels: Labels;
-  readonly isUnary: boolean;
-  started = 0;
-  readonly handled = new Float64Array(codeNames.length);
+export function registerGrpcMetrics(registry: MetricRegistry, server: MethodSource): void {
+  const counter = (name: string, help: string, read: (stats: MethodStats) => number) =>
+    registry.labelled("counter", name, help, () => samples(server, read));
+  counter("grpc_server_started_total", "Calls started.", (stats) => stats.started);
+  counter(
+    "grpc_server_msg_received_total",
+    "Messages received.",
+    (stats) => stats.messagesReceived,
+  );
+  counter("grpc_server_msg_sent_total", "Messages sent.", (stats) => stats.messagesSent);
+  registry.labelled("counter", "grpc_server_handled_total", "Calls ended, by status.", () =>
+    handledSamples(server),
+  );
+}
 
-  constructor(method: MethodInfo) {
-    this.labels = {
-      grpc_method: method.name,
-      grpc_service: method.service,
-      grpc_type: typeNames[method.kind],
-    };
-    this.isUnary = method.kind === "unary";
-  }
+/** Methods that nobody called yet are shown too, with zeros, so that alerts find them. */
+function* samples(server: MethodSource, read: (stats: MethodStats) => number): Iterable<Sample> {
+  for (const { method, stats } of server.methodStats()) yield [labelsOf(method), read(stats)];
+}
 
-  onEnd(code: StatusCode): void {
-    this.handled[code] = (this.handled[code] as number) + 1;
+function* handledSamples(server: MethodSource): Iterable<Sample> {
+  for (const { method, stats } of server.methodStats()) {
+    for (const [code, name] of codeNames.entries()) {
+      const value = stats.handled[code] ?? 0;
+      if (value > 0 || code === 0) yield [{ grpc_code: name, ...labelsOf(method) }, value];
+    }
   }
 }
 
-/** The interceptor that counts; `register` publishes what it counted. */
-export class GrpcMetrics implements ServerInterceptor {
-  readonly #byPath = new Map<string, MethodCounts>();
-  readonly #others = new MethodCounts({ path: "", service: "", name: "", kind: "unary" });
-
-  begin(call: ServerCall): CallObserver {
-    const { method } = call;
-    let counts = this.#byPath.get(method.path);
-    if (counts === undefined) {
-      // Paths come from clients: past this many, new ones are not counted.
-      if (this.#byPath.size >= methodsMax) return this.#others;
-      counts = new MethodCounts(method);
-      this.#byPath.set(method.path, counts);
-    }
-    counts.started++;
-    return counts;
-  }
-
-  register(registry: MetricRegistry): void {
-    registry.labelled("counter", "grpc_server_started_total", "Calls started.", () =>
-      this.#samples((counts) => counts.started),
-    );
-    registry.labelled("counter", "grpc_server_handled_total", "Calls ended, by status.", () =>
-      this.#handled(),
-    );
-    registry.labelled(
-      "counter",
-      "grpc_server_msg_received_total",
-      "Messages received in unary calls.",
-      () => this.#samples((counts) => (counts.isUnary ? counts.started : undefined)),
-    );
-    registry.labelled(
-      "counter",
-      "grpc_server_msg_sent_total",
-      "Messages sent in unary calls.",
-      () => this.#samples((counts) => (counts.isUnary ? counts.handled[Status.OK] : undefined)),
-    );
-  }
-
-  *#samples(read: (counts: MethodCounts) => number | undefined): Iterable<Sample> {
-    for (const counts of this.#byPath.values()) {
-      const value = read(counts);
-      if (value !== undefined) yield [counts.labels, value];
-    }
-  }
-
-  *#handled(): Iterable<Sample> {
-    for (const counts of this.#byPath.values()) {
-      for (const [code, name] of codeNames.entries()) {
-        const value = counts.handled[code]!;
-        if (value > 0) yield [{ grpc_code: name, ...counts.labels }, value];
-      }
-    }
-  }
+function labelsOf(method: MethodInfo): Labels {
+  return {
+    grpc_method: method.name,
+    grpc_service: method.service,
+    grpc_type: typeNames[method.kind],
+  };
 }
 
 /** As grpc-go prints the codes, by number. */

@@ -60,3 +60,8 @@ export function bindHost(host: string): string {
   if (host === "localhost") return "127.0.0.1";
   return host === "" ? "::" : host;
 }
+
+export function isIpAddress(host: string): boolean {
+  if (/^\d+(\.\d+){3}$/.test(host)) return host.split(".").every((part) => Number(part) <= 255);
+  return host.includes(":") && URL.canParse(`http://[${host}]/`);
+}

@@ -1,9 +1,8 @@
 // The rules that settings must keep among each other, with etcd's words for breaking them.
 
-import { isIP } from "node:net";
 import { ConfigError } from "./config-error.ts";
 import type { FlagValues } from "./flag-table.ts";
-import type { ListenUrl } from "./listen-url.ts";
+import { isIpAddress, type ListenUrl } from "./listen-url.ts";
 import type { ServerConfig } from "./server-config.ts";
 
 const maxElectionTimeoutMs = 50_000;
@@ -50,7 +49,7 @@ function checkListenUrls(config: ServerConfig): void {
   ];
   for (const { url, target } of all) {
     if (target.kind === "unix" || target.host === "localhost") continue;
-    if (isIP(target.host) !== 0) continue;
+    if (isIpAddress(target.host)) continue;
     throw new ConfigError(`expected IP in URL for binding (${url})`, {
       hint: "Listen on an address of this machine, localhost, or 0.0.0.0 for all; names belong into the advertised URLs.",
     });
