@@ -51,3 +51,5 @@ require (
 	google.golang.org/grpc v1.71.1 // indirect
 	google.golang.org/protobuf v1.36.5 // indirect
 )
+
+tool go.etcd.io/etcd/v3/tools/benchmark
