@@ -3,11 +3,21 @@
 // and asynchronously. LMDB and a memory version implement it; one contract suite runs on both.
 
 /** The tables of a member's database. */
+export const tableNames = [
+  "current",
+  "history",
+  "versions",
+  "counts",
+  "lease",
+  "leaseKeys",
+  "meta",
+] as const;
+
 export type TableName =
-  | "current" // user key -> encoded mvccpb.KeyValue
-  | "history" // packed revisions, in revision order
-  | "versions" // earlier revisions of a key, by key
-  | "counts" // how many live keys lie between two bucket boundaries
+  | "current" // live user key -> its revisions, version, lease, and which chunk of `history` holds its value
+  | "history" // first revision -> chunk of consecutive changes with their encoded mvccpb.KeyValue
+  | "versions" // user key + revision -> where earlier revisions of the key lie
+  | "counts" // lower boundary -> live keys up to the next boundary
   | "lease" // lease id -> encoded leasepb.Lease
   | "leaseKeys" // lease id + user key -> nothing
   | "meta"; // consistent index, term, conf state, compaction marks, members, alarms
@@ -25,12 +35,21 @@ export interface ScanRange {
 /** What a scan calls for each entry; returning false ends the scan. The buffers are valid only during the call. */
 export type ScanVisitor = (key: Buffer, value: Buffer) => boolean | undefined;
 
+/** The longest key a table takes; what is longer must be folded by the caller. */
+export const backendKeyBytesMax = 1978;
+
 export interface Backend {
   /**
    * The value of `key` in the last committed state, or undefined.
    * The buffer is a copy that the caller may keep.
    */
   get(table: TableName, key: Uint8Array): Buffer | undefined;
+
+  /**
+   * As `get`, without the copy: valid only until the next call on any backend, and only up to its `length`. It may
+   * be the front of a larger buffer that is used again: read it by index or `subarray`, never pass it on whole.
+   */
+  view(table: TableName, key: Uint8Array): Buffer | undefined;
 
   /** Visits entries of the last committed state in key order. Synchronous; holds no snapshot afterwards. */
   scan(table: TableName, range: ScanRange, visit: ScanVisitor): void;
