@@ -1,7 +1,7 @@
 // What a transaction must satisfy before it is proposed: a bounded number of operations, keys given,
 // and no key that is put twice or put and deleted. The rules, their order and their errors are etcd's.
 
-import { latin1Key, asBuffer } from "../base/bytes.ts";
+import { asBuffer, latin1Key } from "../base/bytes.ts";
 import { type EtcdError, EtcdErrors } from "../wire/errors.ts";
 import type {
   DeleteRangeRequest,

@@ -12,7 +12,9 @@ export function memberIdOf(
   clusterToken: string,
   addedAtSeconds?: number,
 ): bigint {
-  const hash = createHash("sha1").update([...peerUrls].sort().join("")).update(clusterToken);
+  const hash = createHash("sha1")
+    .update([...peerUrls].sort().join(""))
+    .update(clusterToken);
   if (addedAtSeconds !== undefined) hash.update(String(addedAtSeconds));
   return hash.digest().readBigUInt64BE(0);
 }

@@ -7,6 +7,7 @@ import type { Lessor } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { WatchHub } from "../mvcc/watch-hub.ts";
 import type { Member, ResponseHeader } from "../wire/generated/rpc.ts";
+import type { MemberMetrics } from "./member-metrics.ts";
 
 /** Field numbers of InternalRaftRequest: which command a proposal carries. */
 export const CommandField = {
@@ -70,7 +71,7 @@ export interface Replica {
     message: Uint8Array,
     start: number,
     end: number,
-    receiver: TicketReceiver,
+    receiver: TicketReceiver | undefined,
     ticket: number,
   ): void;
 
@@ -80,6 +81,17 @@ export interface Replica {
   /** As `propose`, for rare calls; resolves to the encoded response, rejects with a StatusError. */
   proposeAsync(field: CommandField, message: Uint8Array): Promise<Uint8Array>;
   readIndexAsync(): Promise<void>;
+
+  /** True when a linearizable read may be served at once, without a round. */
+  canReadNow(): boolean;
+  /** Resolves when no compaction is under way and what was compacted is gone from the disk. */
+  whenCompacted(): Promise<void>;
+  readonly raftTerm: number;
+  /** Proposals without an outcome yet. */
+  readonly pendingProposals: number;
+  /** "3.7.0"; empty before the cluster agreed on one. */
+  readonly clusterVersion: string;
+  readonly metrics: MemberMetrics;
 
   /** The header of a reply made now. */
   header(): ResponseHeader;

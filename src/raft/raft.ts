@@ -80,6 +80,13 @@ export class Raft {
     return this.#role === "leader" ? this.id : 0n;
   }
 
+  /** Begins an empty log with the entries that a new cluster agrees on beforehand, at term 1. */
+  bootstrap(proposals: readonly Proposal[]): void {
+    assert(this.lastIndex === 0, "only an empty log is bootstrapped");
+    this.#term = 1;
+    this.#push(proposals);
+  }
+
   /**
    * Starts an election, wins it (the only vote is its own) and appends the empty entry that lets the
    * new term commit what earlier terms left behind.
@@ -94,6 +101,10 @@ export class Raft {
   /** Appends to the leader's log. Returns the index of the first entry; the rest follow without gaps. */
   propose(proposals: readonly Proposal[]): number {
     assert(this.#role === "leader", "only a leader appends proposals");
+    return this.#push(proposals);
+  }
+
+  #push(proposals: readonly Proposal[]): number {
     const first = this.lastIndex + 1;
     for (let i = 0; i < proposals.length; i++) {
       const proposal = proposals[i] as Proposal;
@@ -161,11 +172,7 @@ export class Raft {
   /** Only term and vote must be durable before acting; a newer commit index rides along with them. */
   #changedHardState(): HardState | undefined {
     const last = this.#lastHardState;
-    if (
-      last.term === this.#term &&
-      last.vote === this.#vote &&
-      last.commit === this.#commit
-    ) {
+    if (last.term === this.#term && last.vote === this.#vote && last.commit === this.#commit) {
       return undefined;
     }
     this.#lastHardState = { term: this.#term, vote: this.#vote, commit: this.#commit };

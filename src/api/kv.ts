@@ -1,0 +1,255 @@
+// The KV service on bytes: checks a request, hands it to the replica with a ticket, and answers the call
+// whose ticket comes back. Reads are served here, straight from the store.
+
+import { assert, unreachable } from "../base/assert.ts";
+import { Status, type StatusCode, StatusError } from "../base/status.ts";
+import { rangeOptionsOf } from "../node/range-options.ts";
+import { CommandField, type Replica, type TicketReceiver } from "../node/replica-types.ts";
+import { runReadOnlyTxn } from "../node/txn.ts";
+import { writeTxnResponse } from "../node/txn-result.ts";
+import type { GrpcServer } from "../rpc/grpc/server.ts";
+import type { RawUnaryCall, RawUnaryHandler } from "../rpc/grpc/types.ts";
+import { type EtcdError, EtcdErrors } from "../wire/errors.ts";
+import {
+  CompactionRequest,
+  DeleteRangeRequest,
+  RangeRequest,
+  TxnRequest,
+} from "../wire/generated/rpc.ts";
+import { PutView, RangeView } from "../wire/kv-requests.ts";
+import { HeaderEncoder, ReplyWriter, rangeBodySize, writeRangeBody } from "../wire/reply-writer.ts";
+import { registerRangeStream } from "./range-stream.ts";
+import { checkPut, checkRange, checkTxn, isReadOnlyTxn, isSerializableTxn } from "./txn-check.ts";
+
+export interface KvOptions {
+  readonly maxTxnOps: number;
+  readonly maxRequestBytes: number;
+}
+
+export class KvService implements TicketReceiver {
+  readonly #replica: Replica;
+  readonly #options: KvOptions;
+  readonly #header: HeaderEncoder;
+  readonly #writer = new ReplyWriter();
+  readonly #put = new PutView();
+  readonly #range = new RangeView();
+  /** Calls that wait for the outcome of their proposal, by ticket. */
+  readonly #calls: (RawUnaryCall | undefined)[] = [];
+  readonly #free: number[] = [];
+
+  constructor(replica: Replica, options: KvOptions) {
+    this.#replica = replica;
+    this.#options = options;
+    this.#header = new HeaderEncoder(replica.clusterId, replica.memberId);
+  }
+
+  register(server: GrpcServer): void {
+    const add = (name: string, handler: RawUnaryHandler) =>
+      server.addRawUnary(`/etcdserverpb.KV/${name}`, guarded(handler));
+    add("Put", (call, message, start, end) => this.#onPut(call, message, start, end));
+    add("Range", (call, message, start, end) => this.#onRange(call, message, start, end));
+    add("DeleteRange", (call, message, start, end) => this.#onDelete(call, message, start, end));
+    add("Txn", (call, message, start, end) => this.#onTxn(call, message, start, end));
+    add("Compact", (call, message, start, end) => this.#onCompact(call, message, start, end));
+    registerRangeStream(server, this.#replica, this.#header, this.#options.maxRequestBytes);
+  }
+
+  onApplied(ticket: number, source: Uint8Array, start: number, end: number): void {
+    this.#release(ticket).reply(source, start, end);
+  }
+
+  onFailed(ticket: number, code: StatusCode, message: string): void {
+    this.#release(ticket).fail(code, message);
+  }
+
+  onReadable(): void {
+    unreachable(0 as never, "reads are not asked for with tickets here");
+  }
+
+  #admit(call: RawUnaryCall): number {
+    const ticket = this.#free.pop() ?? this.#calls.length;
+    this.#calls[ticket] = call;
+    return ticket;
+  }
+
+  #release(ticket: number): RawUnaryCall {
+    const call = this.#calls[ticket];
+    assert(call !== undefined, `ticket ${ticket} has no call`);
+    this.#calls[ticket] = undefined;
+    this.#free.push(ticket);
+    return call;
+  }
+
+  #propose(
+    field: CommandField,
+    call: RawUnaryCall,
+    message: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    this.#replica.propose(field, message, start, end, this, this.#admit(call));
+  }
+
+  #onPut(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
+    const put = this.#put.read(message, start, end);
+    const error = checkPut(
+      put.keyEnd - put.keyStart,
+      put.valueEnd - put.valueStart,
+      put.lease,
+      put.ignoreValue,
+      put.ignoreLease,
+    );
+    if (error) {
+      refuse(call, error);
+      return;
+    }
+    this.#propose(CommandField.put, call, message, start, end);
+  }
+
+  #onDelete(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
+    const request = DeleteRangeRequest.decode(message.subarray(start, end));
+    if (request.key.length === 0) {
+      refuse(call, EtcdErrors.emptyKey);
+      return;
+    }
+    this.#propose(CommandField.deleteRange, call, message, start, end);
+  }
+
+  #onTxn(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
+    const request = TxnRequest.decode(message.subarray(start, end));
+    const error = checkTxn(request, this.#options.maxTxnOps);
+    if (error) {
+      refuse(call, error);
+      return;
+    }
+    if (!isReadOnlyTxn(request)) {
+      this.#propose(CommandField.txn, call, message, start, end);
+      return;
+    }
+    this.#whenReadable(call, isSerializableTxn(request), () => this.#serveTxn(call, request));
+  }
+
+  #serveTxn(call: RawUnaryCall, request: TxnRequest): void {
+    const { store, lessor } = this.#replica;
+    const outcome = runReadOnlyTxn(store, lessor, request);
+    if ("error" in outcome) {
+      refuse(call, outcome.error);
+      return;
+    }
+    const term = this.#replica.raftTerm;
+    writeTxnResponse(this.#writer, this.#header, outcome.revision, term, outcome.result);
+    this.#reply(call);
+  }
+
+  #onRange(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
+    const range = this.#range.read(message, start, end);
+    const keyLength = range.keyEnd - range.keyStart;
+    const error = checkRange(keyLength, range.sortOrder, range.sortTarget);
+    if (error) {
+      refuse(call, error);
+      return;
+    }
+    if (range.serializable || this.#replica.canReadNow()) {
+      if (range.isPlainGet) this.#serveGet(call, message, range.keyStart, range.keyEnd);
+      else this.#serveRange(call, RangeRequest.decode(message.subarray(start, end)));
+      return;
+    }
+    const request = RangeRequest.decode(message.subarray(start, end));
+    this.#whenReadable(call, false, () => this.#serveRange(call, request));
+  }
+
+  /** Most reads: one key, now. The stored KeyValue is copied into the reply as it is. */
+  #serveGet(call: RawUnaryCall, source: Buffer, keyStart: number, keyEnd: number): void {
+    const { store } = this.#replica;
+    const kv = store.getCurrent(source.subarray(keyStart, keyEnd));
+    this.#writeRangeReply({
+      kvs: kv ? [kv] : [],
+      more: false,
+      count: kv ? 1 : 0,
+      revision: store.currentRevision,
+    });
+    this.#reply(call);
+  }
+
+  #serveRange(call: RawUnaryCall, request: RangeRequest): void {
+    const result = this.#replica.store.range(rangeOptionsOf(request));
+    if ("error" in result) {
+      const isCompacted = result.error === "compacted";
+      refuse(call, isCompacted ? EtcdErrors.compacted : EtcdErrors.futureRevision);
+      return;
+    }
+    this.#writeRangeReply(result);
+    this.#reply(call);
+  }
+
+  #writeRangeReply(result: {
+    readonly kvs: readonly Uint8Array[];
+    readonly more: boolean;
+    readonly count: number;
+    readonly revision: number;
+  }): void {
+    const writer = this.#writer;
+    const term = this.#replica.raftTerm;
+    writer.begin(this.#header.size(result.revision, term) + rangeBodySize(result));
+    this.#header.write(writer, result.revision, term);
+    writeRangeBody(writer, result);
+  }
+
+  #onCompact(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
+    const { physical } = CompactionRequest.decode(message.subarray(start, end));
+    if (!physical) {
+      this.#propose(CommandField.compaction, call, message, start, end);
+      return;
+    }
+    this.#compactPhysically(message.subarray(start, end)).then(
+      (reply) => call.reply(reply, 0, reply.length),
+      (error: unknown) => failWith(call, error),
+    );
+  }
+
+  /** Answers only when the compacted revisions are gone from the disk. */
+  async #compactPhysically(message: Uint8Array): Promise<Uint8Array> {
+    const reply = await this.#replica.proposeAsync(CommandField.compaction, message);
+    await this.#replica.whenCompacted();
+    return reply;
+  }
+
+  #reply(call: RawUnaryCall): void {
+    call.reply(this.#writer.buffer, this.#writer.start, this.#writer.end);
+  }
+
+  #whenReadable(call: RawUnaryCall, isSerializable: boolean, read: () => void): void {
+    if (isSerializable || this.#replica.canReadNow()) {
+      read();
+      return;
+    }
+    this.#replica.readIndexAsync().then(
+      () => {
+        if (!call.cancelled) read();
+      },
+      (error: unknown) => failWith(call, error),
+    );
+  }
+}
+
+function refuse(call: RawUnaryCall, error: EtcdError): void {
+  call.fail(error.code, error.message);
+}
+
+function failWith(call: RawUnaryCall, error: unknown): void {
+  if (error instanceof StatusError) call.fail(error.code, error.message);
+  else call.fail(Status.INTERNAL, "internal error");
+}
+
+/** A request that can not be read is the caller's error, said as grpc-go says it. */
+function guarded(handler: RawUnaryHandler): RawUnaryHandler {
+  return (call, message, start, end) => {
+    try {
+      handler(call, message, start, end);
+    } catch (error) {
+      if (error instanceof StatusError)
+        call.fail(Status.INTERNAL, `grpc: error unmarshalling request: ${error.message}`);
+      else throw error;
+    }
+  };
+}

@@ -1,0 +1,180 @@
+// What a member does beside commands, in bounded pieces between them: flushing the store and letting
+// go of the log behind it, compaction steps, ending leases, serving watchers that are behind.
+
+import type { Clock } from "../io/clock.ts";
+import type { Lessor } from "../lease/lessor.ts";
+import type { Store } from "../mvcc/store.ts";
+import type { WatchHub } from "../mvcc/watch-hub.ts";
+import { ConfState } from "../wire/generated/raft.ts";
+import { AlarmRequest, LeaseCheckpointRequest, LeaseRevokeRequest } from "../wire/generated/rpc.ts";
+import { AlarmType } from "./alarm-set.ts";
+import type { Log } from "./log.ts";
+import type { ReplicaOptions, ReplicaParts } from "./replica-options.ts";
+import { CommandField, type Replica } from "./replica-types.ts";
+
+/** Leases that are ended in one tick. */
+const revokesPerTickMax = 200;
+
+/** What housekeeping needs of the replica that it serves. */
+type HousekeptReplica = Pick<Replica, "memberId" | "propose" | "proposeAsync"> & {
+  readonly appliedIndex: number;
+};
+
+export class Housekeeping {
+  readonly #replica: HousekeptReplica;
+  readonly #options: ReplicaOptions;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #store: Store;
+  readonly #lessor: Lessor;
+  readonly #watchHub: WatchHub;
+  readonly #termOf: (index: number) => number;
+  #flushing: Promise<void> | undefined;
+  #snapshotIndex = 0;
+  #compacting = false;
+  readonly #compactionWaiters: (() => void)[] = [];
+  #watchWorkQueued = false;
+  #noSpaceRaised = false;
+  #stopped = false;
+  /** The last flush failed; why. */
+  flushError: Error | undefined;
+
+  constructor(replica: HousekeptReplica, options: ReplicaOptions, parts: ReplicaParts) {
+    this.#replica = replica;
+    this.#options = options;
+    this.#clock = parts.clock;
+    this.#log = parts.log;
+    this.#store = parts.store;
+    this.#lessor = parts.lessor;
+    this.#watchHub = parts.watchHub;
+    this.#termOf = () => parts.raft.term;
+    this.#watchHub.onWork = () => this.#queueWatchWork();
+  }
+
+  start(): void {
+    this.#continueCompaction();
+  }
+
+  /** Called after every batch of applied commands. */
+  afterApply(): void {
+    if (this.#store.overlayBytes > this.#options.flushBytes) this.#flush();
+    if (this.#store.needsCompaction) this.#continueCompaction();
+  }
+
+  /** Called every flush interval. */
+  tick(): void {
+    if (this.#store.dirty) this.#flush();
+    this.#endLeases();
+  }
+
+  /** Flushes what is left; nothing is done afterwards. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#watchHub.onWork = undefined;
+    await this.#flushing;
+    if (this.#store.dirty) await this.#store.flush(this.#replica.appliedIndex);
+  }
+
+  /** The quota is used up: tells the cluster, once. */
+  raiseNoSpace(): void {
+    if (this.#noSpaceRaised) return;
+    this.#noSpaceRaised = true;
+    const request = AlarmRequest.fromPartial({
+      action: 1,
+      memberID: this.#replica.memberId,
+      alarm: AlarmType.noSpace,
+    });
+    const done = () => {
+      this.#noSpaceRaised = false;
+    };
+    this.#replica
+      .proposeAsync(CommandField.alarm, AlarmRequest.encode(request).finish())
+      .then(done, done);
+  }
+
+  #flush(): void {
+    if (this.#flushing || this.#stopped) return;
+    this.#flushing = this.#flushNow().finally(() => {
+      this.#flushing = undefined;
+    });
+  }
+
+  async #flushNow(): Promise<void> {
+    const term = this.#termOf(this.#replica.appliedIndex);
+    try {
+      const index = await this.#store.flush(this.#replica.appliedIndex);
+      this.flushError = undefined;
+      await this.#releaseLog(index, term);
+    } catch (error) {
+      // Nothing is lost: the log holds it all, the overlay stays, the next tick tries again.
+      this.flushError = error as Error;
+    }
+  }
+
+  /** Notes in the log, now and then, that the store holds everything up to `index`. */
+  async #releaseLog(index: number, term: number): Promise<void> {
+    if (index - this.#snapshotIndex < this.#options.snapshotEntries) return;
+    const confState = ConfState.encode(
+      ConfState.fromPartial({ voters: [this.#replica.memberId], autoLeave: false }),
+    ).finish();
+    await this.#log.saveSnapshot({ index, term, confState });
+    this.#snapshotIndex = index;
+    await this.#log.release(index);
+  }
+
+  /** Resolves when the compactions asked for so far are done and flushed. */
+  async whenCompacted(): Promise<void> {
+    if (this.#compacting) {
+      await new Promise<void>((resolve) => {
+        this.#compactionWaiters.push(resolve);
+      });
+    }
+    await this.#flushing;
+    this.#flush();
+    await this.#flushing;
+  }
+
+  #continueCompaction(): void {
+    if (this.#compacting || !this.#store.needsCompaction) return;
+    this.#compacting = true;
+    const step = () => {
+      if (this.#stopped || !this.#store.compactionStep()) {
+        this.#compacting = false;
+        for (const done of this.#compactionWaiters.splice(0)) done();
+        return;
+      }
+      this.#clock.setTimer(this.#options.compactionSleepMs, step, { unref: true });
+    };
+    setImmediate(step);
+  }
+
+  #endLeases(): void {
+    const nowMs = this.#clock.now();
+    if (this.#lessor.nextExpiryMs <= nowMs) {
+      for (const id of this.#lessor.expired(nowMs, revokesPerTickMax)) {
+        const message = LeaseRevokeRequest.encode(LeaseRevokeRequest.fromPartial({ ID: id }));
+        const bytes = message.finish();
+        this.#replica.propose(CommandField.leaseRevoke, bytes, 0, bytes.length, undefined, 0);
+      }
+    }
+    const due = this.#lessor.dueCheckpoints(nowMs);
+    if (due.length === 0) return;
+    const checkpoints = due.map(({ id, remainingTtl }) => ({ ID: id, remainingTTL: remainingTtl }));
+    const bytes = LeaseCheckpointRequest.encode(
+      LeaseCheckpointRequest.fromPartial({ checkpoints }),
+    ).finish();
+    this.#replica.propose(CommandField.leaseCheckpoint, bytes, 0, bytes.length, undefined, 0);
+  }
+
+  /** After the replies of this batch are on their way, and again until every watcher has caught up. */
+  #queueWatchWork(): void {
+    if (this.#watchWorkQueued || this.#stopped) return;
+    this.#watchWorkQueued = true;
+    setImmediate(() => {
+      this.#watchWorkQueued = false;
+      if (this.#stopped) return;
+      this.#watchHub.flush();
+      if (this.#watchHub.catchUp()) this.#queueWatchWork();
+    });
+  }
+}

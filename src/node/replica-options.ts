@@ -1,0 +1,48 @@
+// What a replica is made of: its limits, the opened parts that it drives, and what it says of itself.
+
+import type { Clock } from "../io/clock.ts";
+import type { Lessor } from "../lease/lessor.ts";
+import type { Store } from "../mvcc/store.ts";
+import type { WatchHub } from "../mvcc/watch-hub.ts";
+import type { Raft } from "../raft/raft.ts";
+import type { Log } from "./log.ts";
+import type { MemberMetrics } from "./member-metrics.ts";
+import type { Membership } from "./membership.ts";
+import type { StateMachine } from "./state-machine.ts";
+
+export interface ReplicaOptions {
+  readonly clusterId: bigint;
+  readonly memberId: bigint;
+  /** Bytes of one encoded request, beyond which it is refused. */
+  readonly maxRequestBytes: number;
+  /** Proposals under way, in items and bytes; beyond them new ones are refused. */
+  readonly maxPendingProposals: number;
+  readonly maxPendingBytes: number;
+  /** A proposal without an outcome for this long is answered with a timeout (it may still be applied). */
+  readonly requestTimeoutMs: number;
+  readonly quotaBytes: number;
+  readonly flushIntervalMs: number;
+  readonly flushBytes: number;
+  /** Entries between two notes in the log that the store holds what came before. */
+  readonly snapshotEntries: number;
+  readonly compactionSleepMs: number;
+}
+
+/** The opened parts that a replica drives. It owns them from then on and closes them. */
+export interface ReplicaParts {
+  readonly clock: Clock;
+  readonly raft: Raft;
+  readonly log: Log;
+  readonly store: Store;
+  readonly lessor: Lessor;
+  readonly watchHub: WatchHub;
+  readonly membership: Membership;
+  readonly stateMachine: StateMachine;
+  readonly metrics: MemberMetrics;
+}
+
+/** What a member says of itself. */
+export interface MemberAttributes {
+  readonly name: string;
+  readonly clientUrls: readonly string[];
+}
