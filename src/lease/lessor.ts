@@ -251,7 +251,7 @@ export class Lessor {
    * This member lets leases expire from now on. Every lease starts anew, with `extendMs` more than it had left
    * at its last checkpoint; where many would end at once they are spread over a longer time.
    */
-  promote(nowMs: number, extendMs: number): void {
+  promote(nowMs: number, extendMs = 0): void {
     this.#isPrimary = true;
     this.#expiries.clear();
     this.#checkpoints.clear();

@@ -5,7 +5,10 @@
 export interface WatchableEvent {
   /** 0: put, 1: delete (the numbers of mvccpb.Event). */
   readonly type: 0 | 1;
-  readonly key: Buffer;
+  /** The key with one char per byte. */
+  readonly keyText: string;
+  /** Main revision. */
+  readonly main: number;
   /** Encoded mvccpb.KeyValue; of a delete it holds the key and mod_revision alone. */
   readonly kv: Uint8Array;
   /** Encoded KeyValue before the change; undefined when there was none or it is compacted. May be computed on access. */

@@ -8,7 +8,6 @@ import { assert } from "../base/assert.ts";
 import type { EventHistory, WatchableBatch, WatchableEvent } from "./watch-event.ts";
 import { type WatchGroup, WatchIndex, type WatchRange } from "./watch-index.ts";
 import { openEnd } from "./watch-intervals.ts";
-import { modRevisionOf } from "./watch-key-value.ts";
 import { EventRun } from "./watch-run.ts";
 
 /** Events in a group's run beyond this size are delivered before the next revision is added. */
@@ -110,6 +109,11 @@ export class WatchHub {
   /** The revision of the last published batch. */
   get revision(): number {
     return this.#revision;
+  }
+
+  /** The revision of the store. */
+  get currentRevision(): number {
+    return this.#history.currentRevision;
   }
 
   get watcherCount(): number {
@@ -227,9 +231,8 @@ export class WatchHub {
   }
 
   #publishEvent(event: WatchableEvent, revision: number): void {
-    const key = event.key.latin1Slice(0, event.key.length);
     const hits = this.#hits;
-    this.#index.find(key, hits);
+    this.#index.find(event.keyText, hits);
     for (let i = 0; i < hits.length; i++) {
       for (const group of (hits[i] as WatchRange).groups) {
         if (group.synced.length > 0 && group.wants(event)) this.#append(group, event, revision);
@@ -316,7 +319,7 @@ export class WatchHub {
     const groups: WatchGroup[] = [];
     const hits = this.#hits;
     for (const event of events) {
-      this.#index.find(event.key.latin1Slice(0, event.key.length), hits);
+      this.#index.find(event.keyText, hits);
       for (let i = 0; i < hits.length; i++) {
         for (const group of (hits[i] as WatchRange).groups) {
           if (group.cohort.length === 0 || !group.wants(event)) continue;
@@ -324,7 +327,7 @@ export class WatchHub {
             group.cohortRun = this.#takeRun();
             groups.push(group);
           }
-          group.cohortRun.append(event, modRevisionOf(event.kv), group.prevKv);
+          group.cohortRun.append(event, event.main, group.prevKv);
         }
       }
       hits.length = 0;

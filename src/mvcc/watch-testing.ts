@@ -64,17 +64,24 @@ export class ArrayHistory implements EventHistory {
 
   #change(change: Change, revision: number): WatchableEvent | undefined {
     const key = Buffer.from(change.key);
+    const keyText = key.toString("latin1");
     const previous = this.#live.get(change.key);
     if (change.value === undefined) {
       if (previous === undefined) return undefined;
       this.#live.delete(change.key);
-      return { type: 1, key, kv: encode(key, revision, 0, 0, ""), prevKv: previous.kv };
+      return {
+        type: 1,
+        keyText,
+        main: revision,
+        kv: encode(key, revision, 0, 0, ""),
+        prevKv: previous.kv,
+      };
     }
     const createRevision = previous?.createRevision ?? revision;
     const version = (previous?.version ?? 0) + 1;
     const kv = encode(key, revision, createRevision, version, change.value);
     this.#live.set(change.key, { kv, createRevision, version });
-    return { type: 0, key, kv, prevKv: previous?.kv };
+    return { type: 0, keyText, main: revision, kv, prevKv: previous?.kv };
   }
 }
 
