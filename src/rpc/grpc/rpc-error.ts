@@ -13,6 +13,9 @@ export class RpcError extends StatusError {
   }
 }
 
+/** The `metadata` of a call that failed before any of it was sent, and only of such a one. */
+export const unsentTrailers = new Metadata();
+
 /** What a peer is told about an unknown exception. */
 export const unexpectedErrorMessage = "internal error";
 

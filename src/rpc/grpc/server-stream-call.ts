@@ -99,6 +99,14 @@ export class ServerStreamCall extends ServerCallBase implements RawStreamCall {
     return this.#afterWrite();
   }
 
+  writeFramed(source: Uint8Array, start: number, end: number, messages: number): boolean {
+    if (!this.isOpen) return true;
+    this.flushHeaders();
+    this.stats.messagesSent += messages;
+    this.stream.sendData(source, start, end, false);
+    return this.#afterWrite();
+  }
+
   end(code: StatusCode, message: string, trailers?: Metadata): void {
     if (!this.beginAnswer(code, message)) return;
     this.#reader.release();

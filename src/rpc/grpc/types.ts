@@ -108,6 +108,11 @@ export interface RawStreamCall extends ServerCall {
   write(source: Uint8Array, start: number, end: number): boolean;
   /** One message out of several parts, copied before the call returns. */
   writeParts(parts: readonly Uint8Array[]): boolean;
+  /**
+   * Several messages back to back, each behind its 5-byte prefix (0, length): what a stream with many small
+   * messages gathers and hands over at once. Sent as they are, without compression or a size check.
+   */
+  writeFramed(source: Uint8Array, start: number, end: number, messages: number): boolean;
   /** Ends the call; nothing is written or received afterwards. */
   end(code: StatusCode, message: string, trailers?: Metadata): void;
   /** Stops messages from being delivered, and in the end the peer from sending. */
@@ -251,3 +256,35 @@ export type Client<Service extends ServiceDefinition> = {
 };
 
 export type ChannelState = "IDLE" | "CONNECTING" | "READY" | "TRANSIENT_FAILURE" | "SHUTDOWN";
+
+/** What a call on the client tells its owner. `onEnd` comes exactly once and last. */
+export interface ClientCallListener {
+  onHeaders(headers: Metadata): void;
+  onMessage(message: Buffer, start: number, end: number): void;
+  /** Output fell under its bound after a `write` returned false. */
+  onDrain(): void;
+  onEnd(code: StatusCode, message: string, trailers: Metadata): void;
+}
+
+/** One call on the client, on bytes. Nothing has an effect after `onEnd`. */
+export interface ClientCallHandle {
+  /** Queues one message; false when the caller should wait for `onDrain`. Bytes must not change afterwards. */
+  write(source: Uint8Array, start: number, end: number, options?: WriteOptions): boolean;
+  /** No more messages will be written. */
+  halfClose(): void;
+  /** Ends the call with CANCELLED, here and at the server. */
+  cancel(reason?: string): void;
+  /** Stops `onMessage` (and `onEnd`), and in the end the server from sending. */
+  pause(): void;
+  resume(): void;
+}
+
+/** Begins a call. */
+export type StartCall = (
+  method: MethodInfo,
+  options: CallOptions,
+  listener: ClientCallListener,
+) => ClientCallHandle;
+
+/** Wraps every call of a channel: change options, watch or replace the listener, start again. */
+export type ClientInterceptor = (next: StartCall) => StartCall;
