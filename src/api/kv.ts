@@ -142,6 +142,7 @@ export class KvService implements TicketReceiver {
   }
 
   #onRange(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
+    this.#replica.metrics.ranges.value += 1;
     const range = this.#range.read(message, start, end);
     const keyLength = range.keyEnd - range.keyStart;
     const error = checkRange(keyLength, range.sortOrder, range.sortTarget);

@@ -3,7 +3,7 @@
 
 import { Status, StatusError } from "../base/status.ts";
 import { KeyValueView } from "../mvcc/key-value.ts";
-import type { RangeSuccess } from "../mvcc/range.ts";
+import type { RangeError, RangeResult } from "../mvcc/range.ts";
 import { rangeOptionsOf } from "../node/range-options.ts";
 import type { Replica } from "../node/replica-types.ts";
 import type { GrpcServer } from "../rpc/grpc/server.ts";
@@ -33,6 +33,8 @@ export function registerRangeStream(
     "server-stream",
   );
 }
+
+type RangeSuccess = Exclude<RangeResult, RangeError>;
 
 class RangeStream implements RawStreamHandler {
   readonly #call: RawStreamCall;

@@ -9,7 +9,6 @@ import { type EtcdError, EtcdErrors } from "../wire/errors.ts";
 import { CompactionRequest, DeleteRangeRequest, TxnRequest } from "../wire/generated/rpc.ts";
 import { PutView } from "../wire/kv-requests.ts";
 import { bytesFieldSize, type HeaderEncoder, type ReplyWriter } from "../wire/reply-writer.ts";
-import { deleteKeys, putKey } from "./leased-write.ts";
 import { rangeEndOf } from "./range-options.ts";
 import { runTxn } from "./txn.ts";
 import { deleteBodySize, writeDeleteBody, writeTxnResponse } from "./txn-result.ts";
@@ -32,20 +31,24 @@ export class KvApplier {
   put(source: Buffer, start: number, end: number, term: number): EtcdError | undefined {
     const request = this.#put.read(source, start, end);
     if (request.lease !== 0n && !this.#lessor.has(request.lease)) return EtcdErrors.leaseNotFound;
-    const key = source.subarray(request.keyStart, request.keyEnd);
-    let value: Uint8Array = source.subarray(request.valueStart, request.valueEnd);
-    let lease = request.lease;
+    const key = source.latin1Slice(request.keyStart, request.keyEnd);
+    const { prevKv } = request;
+    let { lease, valueStart, valueEnd } = request;
+    let values: Uint8Array = source;
     if (request.ignoreValue || request.ignoreLease) {
-      const current = this.#store.getCurrent(key);
+      const current = this.#store.getCurrent(source.subarray(request.keyStart, request.keyEnd));
       if (!current) return EtcdErrors.keyNotFound;
       const old = this.#kv.read(current);
-      if (request.ignoreValue) value = current.subarray(old.valueStart, old.valueEnd);
+      if (request.ignoreValue) {
+        values = current;
+        ({ valueStart, valueEnd } = old);
+      }
       if (request.ignoreLease) lease = old.lease;
     }
     const txn = this.#store.begin();
-    const previous = putKey(txn, this.#lessor, key, value, lease);
+    const previous = txn.putRange(key, values, valueStart, valueEnd, lease, prevKv);
     const revision = txn.end();
-    this.#writePutResponse(revision, term, request.prevKv ? previous : undefined);
+    this.#writePutResponse(revision, term, previous);
     return undefined;
   }
 
@@ -53,9 +56,8 @@ export class KvApplier {
     const request = DeleteRangeRequest.decode(source.subarray(start, end));
     const txn = this.#store.begin();
     const key = asBuffer(request.key);
-    const previous = deleteKeys(txn, this.#lessor, key, rangeEndOf(request.rangeEnd));
+    const body = txn.deleteRange(key, rangeEndOf(request.rangeEnd), request.prevKv);
     const revision = txn.end();
-    const body = { deleted: previous.length, previous: request.prevKv ? previous : [] };
     const writer = this.#writer;
     writer.begin(this.#header.size(revision, term) + deleteBodySize(body));
     this.#header.write(writer, revision, term);

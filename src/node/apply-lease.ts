@@ -11,7 +11,6 @@ import {
   LeaseRevokeRequest,
 } from "../wire/generated/rpc.ts";
 import { type HeaderEncoder, numberFieldSize, type ReplyWriter } from "../wire/reply-writer.ts";
-import { deleteKeys } from "./leased-write.ts";
 
 export class LeaseApplier {
   readonly #store: Store;
@@ -62,7 +61,7 @@ export class LeaseApplier {
     if ("error" in result) return EtcdErrors.leaseNotFound;
     if (result.keys.length > 0) {
       const txn = this.#store.begin();
-      for (const key of result.keys) deleteKeys(txn, this.#lessor, key, undefined);
+      for (const key of result.keys) txn.deleteRange(key, undefined, false);
       txn.end();
     }
     this.#writeHeaderOnly(term);

@@ -9,6 +9,7 @@ import { ConfState } from "../wire/generated/raft.ts";
 import { AlarmRequest, LeaseCheckpointRequest, LeaseRevokeRequest } from "../wire/generated/rpc.ts";
 import { AlarmType } from "./alarm-set.ts";
 import type { Log } from "./log.ts";
+import type { MemberMetrics } from "./member-metrics.ts";
 import type { ReplicaOptions, ReplicaParts } from "./replica-options.ts";
 import { CommandField, type Replica } from "./replica-types.ts";
 
@@ -28,7 +29,8 @@ export class Housekeeping {
   readonly #store: Store;
   readonly #lessor: Lessor;
   readonly #watchHub: WatchHub;
-  readonly #termOf: (index: number) => number;
+  readonly #metrics: MemberMetrics;
+  readonly #term: () => number;
   #flushing: Promise<void> | undefined;
   #snapshotIndex = 0;
   #compacting = false;
@@ -47,7 +49,8 @@ export class Housekeeping {
     this.#store = parts.store;
     this.#lessor = parts.lessor;
     this.#watchHub = parts.watchHub;
-    this.#termOf = () => parts.raft.term;
+    this.#metrics = parts.metrics;
+    this.#term = () => parts.raft.term;
     this.#watchHub.onWork = () => this.#queueWatchWork();
   }
 
@@ -100,9 +103,11 @@ export class Housekeeping {
   }
 
   async #flushNow(): Promise<void> {
-    const term = this.#termOf(this.#replica.appliedIndex);
+    const term = this.#term();
+    const startedMs = this.#clock.now();
     try {
       const index = await this.#store.flush(this.#replica.appliedIndex);
+      this.#metrics.backendCommitSeconds.observe((this.#clock.now() - startedMs) / 1000);
       this.flushError = undefined;
       await this.#releaseLog(index, term);
     } catch (error) {
@@ -138,7 +143,10 @@ export class Housekeeping {
     if (this.#compacting || !this.#store.needsCompaction) return;
     this.#compacting = true;
     const step = () => {
-      if (this.#stopped || !this.#store.compactionStep()) {
+      const startedMs = this.#clock.now();
+      const hasMore = !this.#stopped && this.#store.compactionStep();
+      this.#metrics.compactionPauseMs.observe(this.#clock.now() - startedMs);
+      if (!hasMore) {
         this.#compacting = false;
         for (const done of this.#compactionWaiters.splice(0)) done();
         return;
@@ -152,6 +160,7 @@ export class Housekeeping {
     const nowMs = this.#clock.now();
     if (this.#lessor.nextExpiryMs <= nowMs) {
       for (const id of this.#lessor.expired(nowMs, revokesPerTickMax)) {
+        this.#metrics.leasesExpired.value += 1;
         const message = LeaseRevokeRequest.encode(LeaseRevokeRequest.fromPartial({ ID: id }));
         const bytes = message.finish();
         this.#replica.propose(CommandField.leaseRevoke, bytes, 0, bytes.length, undefined, 0);

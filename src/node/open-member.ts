@@ -17,7 +17,7 @@ import { Wal } from "../wal/wal.ts";
 import { ConfChange } from "../wire/generated/raft.ts";
 import { type DataLock, lockDataFolder } from "./data-lock.ts";
 import { clusterIdOf, memberIdOf } from "./identity.ts";
-import { DiskLog, type Log, MemoryLog } from "./log.ts";
+import { type Log, MemoryLog } from "./log.ts";
 import { MemberMetrics } from "./member-metrics.ts";
 import { Membership } from "./membership.ts";
 import { MemberReplica } from "./replica.ts";
@@ -111,15 +111,19 @@ async function buildReplica(
   const lessor = Lessor.open(lessorOptions(options), { rows: store, backend });
   const watchHub = new WatchHub(store);
   store.onEvents = (batch) => watchHub.publish(batch);
+  store.onLeaseChange = (key, from, to) => {
+    if (from !== 0n) lessor.detach(from, key);
+    if (to !== 0n) lessor.attach(to, key);
+  };
   const membership = new Membership(store.getMeta(MetaKey.members));
   const now = () => dependencies.clock.now();
   const ids = { clusterId, memberId };
-  const stateMachine = new StateMachine(ids, { store, lessor, membership, now });
+  const metrics = new MemberMetrics();
+  const stateMachine = new StateMachine(ids, { store, lessor, membership, metrics, now });
   const { hardState, entries, log } = recovered;
   const raft = new Raft({ id: memberId, voters: [memberId], hardState, applied, entries });
   if (raft.lastIndex === 0) raft.bootstrap([firstEntry(memberId, options)]);
   const { clock } = dependencies;
-  const metrics = new MemberMetrics();
   return new MemberReplica(
     { ...options, ...ids },
     { clock, raft, log, store, lessor, watchHub, membership, stateMachine, metrics },
@@ -158,11 +162,11 @@ async function openLog(
       { folder, nodeId: ids.memberId, clusterId: ids.clusterId },
       { disk },
     );
-    return newLog(options, new DiskLog(wal));
+    return newLog(options, wal);
   }
   const { wal, recovered } = await Wal.open({ folder, from: applied }, { disk });
   return {
-    log: new DiskLog(wal),
+    log: wal,
     memberId: recovered.nodeId,
     clusterId: recovered.clusterId,
     hardState: recovered.hardState ?? noState,

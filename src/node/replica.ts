@@ -11,6 +11,7 @@ import type { Store } from "../mvcc/store.ts";
 import type { WatchHub } from "../mvcc/watch-hub.ts";
 import type { Raft } from "../raft/raft.ts";
 import { type Entry, EntryType } from "../raft/types.ts";
+import { WalFullError } from "../wal/errors.ts";
 import { type EtcdError, EtcdErrors, toStatusError } from "../wire/errors.ts";
 import type { Member, ResponseHeader } from "../wire/generated/rpc.ts";
 import { AlarmType } from "./alarm-set.ts";
@@ -316,6 +317,8 @@ export class MemberReplica implements Replica {
   }
 
   #onDurable(appended: AppendedBatch): void {
+    this.metrics.walFsyncSeconds.observe((this.#clock.now() - appended.startedMs) / 1000);
+    this.metrics.walBytes.value += appended.batch?.bytes ?? 0;
     this.#appendingBatch = undefined;
     this.#raft.persisted(appended.lastIndex);
     this.#append(appended);
@@ -325,8 +328,7 @@ export class MemberReplica implements Replica {
   #onAppendFailed(appended: AppendedBatch, error: unknown): void {
     this.#appendingBatch = undefined;
     this.#raft.appendFailed();
-    const code = (error as NodeJS.ErrnoException | undefined)?.code;
-    const isFull = code === "ENOSPC" || code === "EDQUOT" || isNoSpace(error);
+    const isFull = error instanceof WalFullError;
     if (!isFull) this.#fail(error as Error);
     const refusal = isFull ? EtcdErrors.noSpace : EtcdErrors.stopped;
     this.#settleFailed(appended.batch, refusal);
@@ -341,6 +343,7 @@ export class MemberReplica implements Replica {
   #settleFailed(batch: ProposalBatch | undefined, refusal: EtcdError): void {
     if (!batch) return;
     this.#proposals.settled(batch);
+    this.metrics.proposalsFailed.value += batch.size;
     for (let i = 0; i < batch.size; i++) {
       batch.receivers[i]?.onFailed(batch.tickets[i] as number, refusal.code, refusal.message);
     }
@@ -433,10 +436,6 @@ export class MemberReplica implements Replica {
       );
     }
   }
-}
-
-function isNoSpace(error: unknown): boolean {
-  return error instanceof StatusError && error.code === EtcdErrors.noSpace.code;
 }
 
 /** One proposal of a rare call, as a promise. */

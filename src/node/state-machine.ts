@@ -18,6 +18,7 @@ import { AlarmSet, AlarmType } from "./alarm-set.ts";
 import { KvApplier } from "./apply-kv.ts";
 import { LeaseApplier } from "./apply-lease.ts";
 import { CommandView } from "./command.ts";
+import type { MemberMetrics } from "./member-metrics.ts";
 import type { Membership } from "./membership.ts";
 import { costOfTxn } from "./quota.ts";
 import { type Alarm, CommandField } from "./replica-types.ts";
@@ -31,6 +32,7 @@ export interface StateMachineParts {
   readonly store: Store;
   readonly lessor: Lessor;
   readonly membership: Membership;
+  readonly metrics: MemberMetrics;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }
@@ -46,6 +48,7 @@ export class StateMachine {
   readonly alarms: AlarmSet;
   readonly #store: Store;
   readonly #membership: Membership;
+  readonly #metrics: MemberMetrics;
   readonly #kv: KvApplier;
   readonly #lease: LeaseApplier;
   readonly #command = new CommandView();
@@ -53,7 +56,8 @@ export class StateMachine {
   #appliedTerm: number;
 
   constructor(options: StateMachineOptions, parts: StateMachineParts) {
-    const { store, lessor, membership, now } = parts;
+    const { store, lessor, membership, metrics, now } = parts;
+    this.#metrics = metrics;
     const header = new HeaderEncoder(options.clusterId, options.memberId);
     this.#store = store;
     this.#membership = membership;
@@ -111,16 +115,21 @@ export class StateMachine {
   ): EtcdError | undefined {
     switch (field) {
       case CommandField.put:
+        this.#metrics.puts.value += 1;
         return this.#isFull() ? EtcdErrors.noSpace : this.#kv.put(data, start, end, term);
       case CommandField.txn:
+        this.#metrics.txns.value += 1;
         return this.#txn(data, start, end, term);
       case CommandField.deleteRange:
+        this.#metrics.deletes.value += 1;
         return this.#kv.deleteRange(data, start, end, term);
       case CommandField.compaction:
         return this.#kv.compact(data, start, end, term);
       case CommandField.leaseGrant:
+        this.#metrics.leasesGranted.value += 1;
         return this.#isFull() ? EtcdErrors.noSpace : this.#lease.grant(data, start, end, term);
       case CommandField.leaseRevoke:
+        this.#metrics.leasesRevoked.value += 1;
         return this.#lease.revoke(data, start, end, term);
       case CommandField.leaseCheckpoint:
         return this.#lease.checkpoint(data, start, end, term);

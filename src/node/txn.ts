@@ -16,7 +16,6 @@ import type {
   RequestOp,
   TxnRequest,
 } from "../wire/generated/rpc.ts";
-import { deleteKeys, putKey } from "./leased-write.ts";
 import { rangeEndOf, rangeOptionsOf } from "./range-options.ts";
 import type { OperationResult, TxnResult } from "./txn-result.ts";
 
@@ -30,7 +29,7 @@ export function runTxn(store: Store, lessor: Lessor, request: TxnRequest): TxnOu
   const error = checkPlan(store, lessor, plan);
   if (error) return { error };
   const txn = store.begin();
-  const result = runWrites(txn, lessor, plan);
+  const result = runWrites(txn, plan);
   return { revision: txn.end(), result };
 }
 
@@ -88,25 +87,20 @@ function checkPut(store: Store, lessor: Lessor, request: PutRequest): EtcdError 
   return store.getCurrent(asBuffer(request.key)) ? undefined : EtcdErrors.keyNotFound;
 }
 
-function runWrites(txn: WriteTxn, lessor: Lessor, plan: Plan): TxnResult {
+function runWrites(txn: WriteTxn, plan: Plan): TxnResult {
   const responses = plan.operations.map(({ request }, i): OperationResult => {
     switch (request?.$case) {
       case "requestPut":
-        return runPut(txn, lessor, request.value);
+        return runPut(txn, request.value);
       case "requestDeleteRange": {
         const { key, rangeEnd, prevKv } = request.value;
-        const previous = deleteKeys(txn, lessor, asBuffer(key), rangeEndOf(rangeEnd));
-        return {
-          kind: "delete",
-          revision: txn.revision,
-          deleted: previous.length,
-          previous: prevKv ? previous : [],
-        };
+        const result = txn.deleteRange(asBuffer(key), rangeEndOf(rangeEnd), prevKv);
+        return { kind: "delete", revision: txn.revision, ...result };
       }
       case "requestRange":
         return runRange(txn, request.value);
       default:
-        return runWrites(txn, lessor, plan.nested[i] as Plan);
+        return runWrites(txn, plan.nested[i] as Plan);
     }
   });
   return { kind: "txn", succeeded: plan.succeeded, responses };
@@ -122,7 +116,7 @@ function runReads(store: Store, plan: Plan): TxnResult {
   return { kind: "txn", succeeded: plan.succeeded, responses };
 }
 
-function runPut(txn: WriteTxn, lessor: Lessor, request: PutRequest): OperationResult {
+function runPut(txn: WriteTxn, request: PutRequest): OperationResult {
   const key = asBuffer(request.key);
   let { value, lease } = request;
   if (request.ignoreValue || request.ignoreLease) {
@@ -134,8 +128,8 @@ function runPut(txn: WriteTxn, lessor: Lessor, request: PutRequest): OperationRe
       if (request.ignoreLease) lease = old.lease;
     }
   }
-  const previous = putKey(txn, lessor, key, value, lease);
-  return { kind: "put", revision: txn.revision, previous: request.prevKv ? previous : undefined };
+  const previous = txn.put(key, value, lease, request.prevKv);
+  return { kind: "put", revision: txn.revision, previous };
 }
 
 function runRange(view: Readable, request: RangeRequest): OperationResult {

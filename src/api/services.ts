@@ -1,0 +1,96 @@
+// Everything that one member answers: the gRPC services, and the pages beside them.
+
+import type { Logger } from "../base/log.ts";
+import type { ServerConfig } from "../config/server-config.ts";
+import { systemClock } from "../io/clock.ts";
+import { readProcessFacts } from "../io/process-facts.ts";
+import type { MemberReplica } from "../node/replica.ts";
+import { HealthService } from "../rpc/grpc/health.ts";
+import { GrpcServer } from "../rpc/grpc/server.ts";
+import { AuthDefinition, ClusterDefinition, MaintenanceDefinition } from "../wire/generated/rpc.ts";
+import { AuthService } from "./auth.ts";
+import { ClusterService } from "./cluster.ts";
+import { registerGrpcMetrics } from "./grpc-metrics.ts";
+import { healthSourceOf } from "./health-source.ts";
+import { HttpPages } from "./http.ts";
+import { KvService } from "./kv.ts";
+import { LeaseService } from "./lease.ts";
+import { MaintenanceService } from "./maintenance.ts";
+import { registerMemberMetrics } from "./member-metrics.ts";
+import { MetricRegistry } from "./metrics.ts";
+import { registerProcessMetrics } from "./process-metrics.ts";
+import { WatchService } from "./watch.ts";
+
+/** etcd lets a message be this much larger than a request, before the request itself is measured. */
+const messageOverheadBytes = 512 * 1024;
+
+export interface MemberServices {
+  readonly grpc: GrpcServer;
+  readonly pages: HttpPages;
+  /** Numbers that only the listeners know, for the metrics page. */
+  traffic: () => { readonly receivedBytes: number; readonly sentBytes: number };
+  /** Ends what would keep a drain from ending: streams without an end of their own. */
+  endStreams(): void;
+}
+
+export function memberServices(
+  replica: MemberReplica,
+  config: ServerConfig,
+  log: Logger,
+): MemberServices {
+  const registry = new MetricRegistry();
+  const grpc = new GrpcServer({
+    maxReceiveMessageBytes: config.maxRequestBytes + messageOverheadBytes,
+    onHandlerError: (error, method) =>
+      log.named("api/services").error("a handler failed", { method: method.path, error }),
+  });
+  const watch = new WatchService(
+    { progressIntervalMs: config.watchProgressNotifyIntervalMs },
+    { replica, clock: systemClock },
+  );
+  const { maxTxnOps, maxRequestBytes } = config;
+  new KvService(replica, { maxTxnOps, maxRequestBytes }).register(grpc);
+  watch.register(grpc);
+  new LeaseService(replica, systemClock).register(grpc);
+  grpc.addService(MaintenanceDefinition, new MaintenanceService(replica, log));
+  grpc.addService(ClusterDefinition, new ClusterService(replica));
+  grpc.addService(AuthDefinition, new AuthService(replica));
+  const health = new HealthService();
+  health.register(grpc);
+  const services: MemberServices = {
+    grpc,
+    pages: new HttpPages({
+      health: healthSourceOf(replica, config.electionTimeoutMs * 2 + 5000),
+      registry,
+      versions: () => versionsOf(replica),
+      log,
+      corsOrigins: config.corsOrigins,
+      hostWhitelist: config.hostWhitelist,
+    }),
+    traffic: () => ({ receivedBytes: 0, sentBytes: 0 }),
+    endStreams: () => {
+      watch.close();
+      health.close();
+    },
+  };
+  registerMemberMetrics(registry, {
+    replica,
+    metrics: replica.metrics,
+    pendingProposals: () => replica.pendingProposals,
+    watchers: () => ({
+      streams: watch.streamCount,
+      watchers: replica.watchHub.watcherCount,
+      slow: replica.watchHub.slowWatcherCount,
+    }),
+    clientTraffic: () => services.traffic(),
+  });
+  registerGrpcMetrics(registry, grpc);
+  registerProcessMetrics(registry, Date.now() / 1000 - process.uptime(), readProcessFacts);
+  return services;
+}
+
+function versionsOf(replica: MemberReplica) {
+  const { version, storageVersion } = replica.status();
+  const cluster = replica.clusterVersion === "" ? "not_decided" : replica.clusterVersion;
+  return { server: version, cluster, storage: storageVersion };
+}
