@@ -1,7 +1,6 @@
 // Proposals on their way through the log: those that wait for the next batch, and those whose entries
 // are being written. Bounded in items and bytes, so that a slow disk turns into a clear refusal.
 
-import { assert } from "../base/assert.ts";
 import type { Proposal } from "../raft/types.ts";
 import type { TicketReceiver } from "./replica-types.ts";
 
@@ -25,8 +24,6 @@ export class ProposalBatch {
 export class Proposals {
   readonly #limits: ProposalLimits;
   #waiting = new ProposalBatch();
-  /** Batches whose entries have their index, oldest first; `#firstIndex` belongs to the first of them. */
-  #appended: { readonly firstIndex: number; readonly batch: ProposalBatch } | undefined;
   #itemsTotal = 0;
   #bytesTotal = 0;
 
@@ -66,28 +63,9 @@ export class Proposals {
     return batch;
   }
 
-  /** The entries of `batch` got the indexes from `firstIndex` on. One batch is in the log's hands at a time. */
-  appended(firstIndex: number, batch: ProposalBatch): void {
-    assert(this.#appended === undefined, "the batch before has not been settled");
-    this.#appended = { firstIndex, batch };
-  }
-
-  /** Position in the appended batch of the entry with `index`, or -1 when nobody here proposed it. */
-  positionOf(index: number): number {
-    const appended = this.#appended;
-    if (!appended) return -1;
-    const position = index - appended.firstIndex;
-    return position >= 0 && position < appended.batch.size ? position : -1;
-  }
-
-  get appendedBatch(): ProposalBatch | undefined {
-    return this.#appended?.batch;
-  }
-
-  /** Every proposal of the appended batch has its outcome. */
+  /** Every proposal of `batch` has its outcome. */
   settled(batch: ProposalBatch): void {
     this.#itemsTotal -= batch.size;
     this.#bytesTotal -= batch.bytes;
-    if (this.#appended?.batch === batch) this.#appended = undefined;
   }
 }

@@ -3,8 +3,6 @@
 // sync is under way goes out with the next one. It owns all ordering; nothing else applies commands.
 
 import { assert } from "../base/assert.ts";
-import type { StatusCode } from "../base/status.ts";
-import { StatusError } from "../base/status.ts";
 import type { Clock, Timer } from "../io/clock.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
@@ -20,6 +18,7 @@ import { Housekeeping } from "./housekeeping.ts";
 import type { Log } from "./log.ts";
 import type { MemberMetrics } from "./member-metrics.ts";
 import type { Membership } from "./membership.ts";
+import { PromiseReceiver } from "./promise-receiver.ts";
 import { type ProposalBatch, Proposals } from "./proposals.ts";
 import { Quota } from "./quota.ts";
 import type { MemberAttributes, ReplicaOptions, ReplicaParts } from "./replica-options.ts";
@@ -435,28 +434,5 @@ export class MemberReplica implements Replica {
         EtcdErrors.timeout.message,
       );
     }
-  }
-}
-
-/** One proposal of a rare call, as a promise. */
-class PromiseReceiver implements TicketReceiver {
-  readonly #resolve: (message: Uint8Array) => void;
-  readonly #reject: (error: Error) => void;
-
-  constructor(resolve: (message: Uint8Array) => void, reject: (error: Error) => void) {
-    this.#resolve = resolve;
-    this.#reject = reject;
-  }
-
-  onApplied(_ticket: number, source: Uint8Array, start: number, end: number): void {
-    this.#resolve(source.slice(start, end));
-  }
-
-  onReadable(): void {
-    throw new Error("a proposal is not a read");
-  }
-
-  onFailed(_ticket: number, code: StatusCode, message: string): void {
-    this.#reject(new StatusError(code, message));
   }
 }
