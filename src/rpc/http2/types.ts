@@ -132,7 +132,11 @@ export interface ClientHttp2Session extends Http2Session {
    * Opens a stream. Over the peer's MAX_CONCURRENT_STREAMS it waits (bounded by `pendingStreamsMax`);
    * when the session can not take it at all, the receiver gets onReset(REFUSED_STREAM) on the next tick.
    */
-  request(headers: HeaderList | PreparedHeaders, endStream: boolean, receiver: StreamReceiver): Http2Stream;
+  request(
+    headers: HeaderList | PreparedHeaders,
+    endStream: boolean,
+    receiver: StreamReceiver,
+  ): Http2Stream;
   /** What the peer allows at once. */
   readonly streamsMax: number;
   /** The server's SETTINGS have arrived. */
