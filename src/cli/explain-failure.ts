@@ -1,0 +1,134 @@
+// Turns a failed call into a message that says what to do next. A failure to reach anyone is looked
+// into: is nobody there, does nobody answer, or do both sides disagree about TLS?
+
+import { connect, type Socket } from "node:net";
+import { Status } from "../base/status.ts";
+import { type Endpoint, formatEndpoint, parseEndpoint } from "../client/endpoint.ts";
+import { PortalError } from "../client/errors.ts";
+import { CommandError, ExitCode } from "./exit-code.ts";
+import type { GlobalOptions } from "./global-options.ts";
+
+type Finding = "refused" | "silent" | "unknown-host" | "speaks-tls" | "reachable";
+
+const PROBE_MS = 500;
+const TLS_ALERT = 0x15;
+
+/** The error to show; what is not a failure of a call comes back as it is. */
+export async function explainFailure(
+  error: unknown,
+  globals: GlobalOptions,
+  endpoints: readonly string[],
+): Promise<unknown> {
+  if (!(error instanceof PortalError)) return error;
+  const isConnection =
+    (error.code === Status.UNAVAILABLE && error.reason === "unavailable") ||
+    (error.code === Status.DEADLINE_EXCEEDED && !error.message.startsWith("etcdserver:"));
+  if (!isConnection) return new CommandError(ExitCode.error, error.message, hintFor(error));
+  const plain = !globals.caFile && !globals.certFile && !globals.insecureSkipTlsVerify;
+  for (const text of endpoints) {
+    const endpoint = parseEndpoint(text);
+    const finding = await probe(endpoint, plain && !endpoint.secure);
+    const found = describe(finding, formatEndpoint(endpoint), error);
+    if (found) return found;
+  }
+  return new CommandError(ExitCode.error, error.message, hintFor(error));
+}
+
+function describe(finding: Finding, where: string, error: PortalError): CommandError | undefined {
+  switch (finding) {
+    case "refused":
+      return new CommandError(
+        ExitCode.error,
+        `nothing listens on ${where}`,
+        "start one with `portal server`, or say where it is with --endpoints",
+      );
+    case "silent":
+      return new CommandError(
+        ExitCode.error,
+        `no answer from ${where}`,
+        "check the address, and whether a firewall is in between",
+      );
+    case "unknown-host":
+      return new CommandError(
+        ExitCode.error,
+        `no such host: ${where}`,
+        "check the spelling of --endpoints",
+      );
+    case "speaks-tls":
+      return new CommandError(
+        ExitCode.error,
+        `${where} expects TLS`,
+        `use --endpoints=https://${where} --cacert=<file>`,
+      );
+    case "reachable":
+      return isTlsTrouble(error)
+        ? new CommandError(
+            ExitCode.error,
+            `TLS with ${where} failed: ${error.message}`,
+            tlsHint(error),
+          )
+        : undefined;
+  }
+}
+
+function hintFor(error: PortalError): string | undefined {
+  switch (error.reason) {
+    case "compacted":
+      return "history before the compaction is gone: use a newer --rev, or none";
+    case "futureRevision":
+      return "the store has not come that far: `portal endpoint status -w fields` shows its revision";
+    case "leaseNotFound":
+      return "it expired or was revoked: `portal lease list` shows those that are alive";
+    case "noSpace":
+      return "compact and defragment the store, or raise --quota-backend-bytes of the server";
+    case "permissionDenied":
+    case "userEmpty":
+      return "say who you are with --user name:password";
+    case "unimplemented":
+      return "the server does not offer this call";
+    case "deadlineExceeded":
+      return "the server is there and slow: try a longer --command-timeout, e.g. 30s";
+    default:
+      return undefined;
+  }
+}
+
+function isTlsTrouble(error: PortalError): boolean {
+  return /certificate|self.signed|tls|ssl|altname|handshake/i.test(error.message);
+}
+
+function tlsHint(error: PortalError): string {
+  if (/self.signed|issuer|unable to verify/i.test(error.message)) {
+    return "give the CA that signed the server's certificate with --cacert";
+  }
+  return "check --cacert, --cert and --key; https:// in --endpoints asks for TLS";
+}
+
+/** Knocks at `endpoint`. With `speak`, also says hello in cleartext to see whether TLS answers. */
+async function probe(endpoint: Endpoint, speak: boolean): Promise<Finding> {
+  return new Promise((resolve) => {
+    const socket: Socket =
+      endpoint.kind === "unix"
+        ? connect({ path: endpoint.path })
+        : connect({ host: endpoint.host, port: endpoint.port });
+    let connected = false;
+    const finish = (finding: Finding) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(finding);
+    };
+    const timer = setTimeout(() => finish(connected ? "reachable" : "silent"), PROBE_MS);
+    socket.on("connect", () => {
+      connected = true;
+      if (speak) socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+      else finish("reachable");
+    });
+    socket.on("data", (chunk) => finish(chunk[0] === TLS_ALERT ? "speaks-tls" : "reachable"));
+    socket.on("close", () => finish(connected ? "reachable" : "silent"));
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "ECONNREFUSED" || error.code === "ENOENT") finish("refused");
+      else if (error.code === "ENOTFOUND" || error.code === "EAI_AGAIN") finish("unknown-host");
+      else finish(connected ? "reachable" : "silent");
+    });
+  });
+}
