@@ -51,7 +51,8 @@ export function memberServices(
   const { maxTxnOps, maxRequestBytes } = config;
   new KvService(replica, { maxTxnOps, maxRequestBytes }).register(grpc);
   watch.register(grpc);
-  new LeaseService(replica, systemClock).register(grpc);
+  const lease = new LeaseService(replica, systemClock);
+  lease.register(grpc);
   grpc.addService(MaintenanceDefinition, new MaintenanceService(replica, log));
   grpc.addService(ClusterDefinition, new ClusterService(replica));
   grpc.addService(AuthDefinition, new AuthService(replica));
@@ -70,6 +71,7 @@ export function memberServices(
     traffic: () => ({ receivedBytes: 0, sentBytes: 0 }),
     endStreams: () => {
       watch.close();
+      lease.close();
       health.close();
     },
   };

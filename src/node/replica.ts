@@ -4,7 +4,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { Clock, Timer } from "../io/clock.ts";
-import type { Lessor } from "../lease/lessor.ts";
+import { type Lessor, RenewResult } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { WatchHub } from "../mvcc/watch-hub.ts";
 import type { Raft } from "../raft/raft.ts";
@@ -238,8 +238,11 @@ export class MemberReplica implements Replica {
 
   renewLease(id: bigint): Promise<number> {
     const ttl = this.lessor.renew(id, this.#clock.now());
-    if (ttl === undefined) return Promise.reject(toStatusError(EtcdErrors.leaseNotFound));
-    return Promise.resolve(ttl);
+    if (ttl > 0) return Promise.resolve(ttl);
+    const isElsewhere = ttl === RenewResult.notPrimary;
+    return Promise.reject(
+      toStatusError(isElsewhere ? EtcdErrors.notLeader : EtcdErrors.leaseNotFound),
+    );
   }
 
   /** Answers what is under way, flushes and closes everything. */
