@@ -189,11 +189,11 @@ export class HpackDecoder {
     const end = start + length;
     if (length < 0 || end > this.#end) return undefined;
     this.#at = end;
-    if (!huffman) return this.#source.latin1Slice(start, end);
+    if (!huffman) return this.#source.toString("latin1", start, end);
     const bytesMax = huffmanDecodedBytesMax(length);
     if (this.#scratch.length < bytesMax) this.#scratch = Buffer.allocUnsafeSlow(bytesMax);
     const decoded = huffmanDecode(this.#source, start, end, this.#scratch);
-    return decoded < 0 ? undefined : this.#scratch.latin1Slice(0, decoded);
+    return decoded < 0 ? undefined : this.#scratch.toString("latin1", 0, decoded);
   }
 
   #nameAt(index: number): string | undefined {

@@ -175,7 +175,7 @@ export class HpackEncoder implements EncodedBlock {
       this.length = huffmanEncode(text, this.bytes, this.length);
     } else {
       this.#integer(0, 7, text.length);
-      this.bytes.latin1Write(text, this.length, text.length);
+      this.bytes.write(text, this.length, "latin1");
       this.length += text.length;
     }
   }

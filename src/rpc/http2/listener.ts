@@ -12,7 +12,6 @@ import {
   type NetworkListener,
   systemNetwork,
 } from "../../io/network.ts";
-import { PREFACE } from "./frames.ts";
 import { type HttpHandler, makeHttp1Server, serveHttp2 } from "./http-handler.ts";
 import { ServerSession } from "./server-session.ts";
 import { SessionHost } from "./session-host.ts";
@@ -119,17 +118,31 @@ class Door implements Listener, ServerHandler {
     if (connection.protocol === "http/1.1") return this.#startHttp1(connection, Buffer.alloc(0));
     this.#undecided.add(connection);
     const timer = this.#host.clock.setTimer(10_000, () => connection.destroy(), { unref: true });
-    const decide = (seen: Buffer, isHttp2: boolean): void => {
+    const decide = (seen: Buffer, protocol: Spoken): void => {
       timer.cancel();
       this.#undecided.delete(connection);
-      if (isHttp2) this.#startHttp2(connection)?.onData(seen);
-      else this.#startHttp1(connection, seen);
+      if (protocol === "http/2") this.#startHttp2(connection)?.onData(seen);
+      else if (protocol === "http/1.1") this.#startHttp1(connection, seen);
+      else this.#turnAway(connection);
     };
     connection.handler = new Sniffer(decide, () => {
       timer.cancel();
       this.#undecided.delete(connection);
       connection.destroy();
     });
+  }
+
+  /** Speaks neither: closed without an answer. */
+  #turnAway(connection: Connection): void {
+    const destroy = (): void => connection.destroy();
+    const timer = this.#host.clock.setTimer(1_000, destroy, { unref: true });
+    connection.handler = {
+      onData() {},
+      onWritable() {},
+      onEnd: destroy,
+      onClose: () => timer.cancel(),
+    };
+    connection.end();
   }
 
   #startHttp2(connection: Connection): ServerSession | undefined {
@@ -201,25 +214,33 @@ function isGrpc(headers: HeaderList): boolean {
   return false;
 }
 
-/** Waits for as many bytes as tell HTTP/2's preface from anything else. */
+type Spoken = "http/2" | "http/1.1" | "unknown";
+
+/** The first four bytes of what we speak. */
+const BEGINNINGS: ReadonlyMap<string, Spoken> = new Map([
+  ["PRI ", "http/2"],
+  ...["GET ", "HEAD", "POST", "PUT ", "DELE", "OPTI", "PATC", "CONN", "TRAC"].map(
+    (method): [string, Spoken] => [method, "http/1.1"],
+  ),
+]);
+const BEGINNING_BYTES = 4;
+
+/** Waits for as many bytes as tell what the peer speaks. */
 class Sniffer implements ConnectionHandler {
-  readonly #decide: (seen: Buffer, isHttp2: boolean) => void;
+  readonly #decide: (seen: Buffer, protocol: Spoken) => void;
   readonly #gone: () => void;
   #seen: Buffer = Buffer.alloc(0);
 
-  constructor(decide: (seen: Buffer, isHttp2: boolean) => void, gone: () => void) {
+  constructor(decide: (seen: Buffer, protocol: Spoken) => void, gone: () => void) {
     this.#decide = decide;
     this.#gone = gone;
   }
 
   onData(chunk: Buffer): void {
-    const seen = this.#seen.length === 0 ? chunk : Buffer.concat([this.#seen, chunk]);
-    this.#seen = seen;
-    // "PRI " is enough: no HTTP/1.1 method begins so.
-    const bytes = Math.min(seen.length, 4);
-    const differs = PREFACE.compare(seen, 0, bytes, 0, bytes) !== 0;
-    if (differs) this.#decide(seen, false);
-    else if (bytes === 4) this.#decide(seen, true);
+    this.#seen = this.#seen.length === 0 ? chunk : Buffer.concat([this.#seen, chunk]);
+    if (this.#seen.length < BEGINNING_BYTES) return;
+    const beginning = this.#seen.toString("latin1", 0, BEGINNING_BYTES);
+    this.#decide(this.#seen, BEGINNINGS.get(beginning) ?? "unknown");
   }
 
   onWritable(): void {}
