@@ -175,7 +175,10 @@ async function checkTail(
   return verdict.kind === "torn" ? verdict.garbageEnd : offset;
 }
 
-/** Gathers what the records say. */
+/**
+ * Gathers what the records say, and checks it against what a log can say: the checksum does not cover a record's
+ * type, so only the fields tell an entry from a hard state that lost a bit there.
+ */
 class Collector {
   readonly #start: WalStart;
   readonly #fields = new FieldReader(Buffer.alloc(0));
@@ -245,7 +248,9 @@ class Collector {
     let index = 0;
     let dataStart = 0;
     let dataEnd = 0;
+    let fieldsSeen = 0;
     while (fields.next()) {
+      fieldsSeen |= 1 << Math.min(fields.field, 31);
       if (fields.field === 1) type = fields.int32();
       else if (fields.field === 2) term = fields.uint64();
       else if (fields.field === 3) index = fields.uint64();
@@ -254,6 +259,11 @@ class Collector {
         dataEnd = fields.valueEnd;
       }
     }
+    const hasData = (fieldsSeen & 0b1_0000) !== 0;
+    if ((fieldsSeen & 0b1100) !== 0b1100 || fieldsSeen > 0b1_1111 || term === 0 || type > 2) {
+      return "expected an entry, found other fields";
+    }
+    if (type === 1 && !hasData) return "expected a configuration change, found none in its entry";
     const last = this.#lastIndex;
     if (last !== undefined && index > last + 1) {
       return `expected entry ${last + 1} or an earlier one, found entry ${index}`;
@@ -264,6 +274,10 @@ class Collector {
     if (place > this.#entries.length) {
       return `expected entry ${this.#start.index + this.#entries.length + 1}, found entry ${index}`;
     }
+    const termBefore = this.#entries[place - 1]?.term ?? 0;
+    if (term < termBefore) {
+      return `expected entry ${index} in term ${termBefore} or a later one, found term ${term}`;
+    }
     this.#entries.length = place;
     const data = Buffer.allocUnsafe(dataEnd - dataStart);
     (fields.source as Buffer).copy(data, 0, dataStart, dataEnd);
@@ -271,16 +285,24 @@ class Collector {
     return undefined;
   }
 
-  #takeHardState(): undefined {
+  #takeHardState(): string | undefined {
     let term = 0;
     let vote = 0n;
     let commit = 0;
+    let fieldsSeen = 0;
     while (this.#fields.next()) {
+      fieldsSeen |= 1 << Math.min(this.#fields.field, 31);
       if (this.#fields.field === 1) term = this.#fields.uint64();
       else if (this.#fields.field === 2) vote = this.#fields.uint64Big();
       else if (this.#fields.field === 3) commit = this.#fields.uint64();
     }
+    if (fieldsSeen !== 0b1110) return "expected a hard state, found other fields";
+    const before = this.#hardState;
+    if (before !== undefined && (term < before.term || commit < before.commit)) {
+      return `expected a hard state from term ${before.term} and commit ${before.commit}, found ${term} and ${commit}`;
+    }
     this.#hardState = { term, vote, commit };
+    return undefined;
   }
 
   #takeMetadata(): string | undefined {
@@ -303,10 +325,15 @@ class Collector {
     let index = 0;
     let term = 0;
     let confState: Uint8Array = Buffer.alloc(0);
+    let fieldsSeen = 0;
     while (this.#fields.next()) {
+      fieldsSeen |= 1 << Math.min(this.#fields.field, 31);
       if (this.#fields.field === 1) index = this.#fields.uint64();
       else if (this.#fields.field === 2) term = this.#fields.uint64();
       else if (this.#fields.field === 3) confState = this.#fields.copyBytes();
+    }
+    if (fieldsSeen !== 0b1110 && (fieldsSeen !== 0b110 || index !== 0)) {
+      return "expected a snapshot record, found other fields";
     }
     const { index: startIndex, term: startTerm } = this.#start;
     if (startTerm !== undefined && index === startIndex && term !== startTerm) {

@@ -75,7 +75,11 @@ export class SegmentReader {
       return this.#stopAt({ kind: "short", text: "the file became shorter while it was read" });
     }
     local = at - this.#windowStart + frameHeadBytes;
-    const problem = this.#check(local, local + recordBytes, paddingBytes);
+    const top = high >>> 24;
+    const problem =
+      (recordBytes + paddingBytes) % 8 !== 0 || top !== (paddingBytes && 0x80 | paddingBytes)
+        ? `expected a record padded to 8 bytes, found frame head ${hex(high)}${hex(low)}`
+        : this.#check(local, local + recordBytes, paddingBytes);
     if (problem !== undefined) {
       return this.#stopAt({ kind: "broken", text: problem, end: at + frameBytes });
     }
@@ -93,7 +97,7 @@ export class SegmentReader {
     try {
       while (fields.next()) {
         if (fields.field === 1 && fields.wireType === WireType.varint) type = fields.int64();
-        else if (fields.field === 2 && fields.wireType === WireType.varint) crc = fields.low;
+        else if (fields.field === 2 && fields.wireType === WireType.varint) crc = fields.uint64();
         else if (fields.field === 3 && fields.wireType === WireType.bytes) {
           dataStart = fields.valueStart;
           dataEnd = fields.valueEnd;
