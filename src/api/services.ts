@@ -72,7 +72,7 @@ export function memberServices(
     endStreams: () => {
       watch.close();
       lease.close();
-      health.close();
+      health.shutdown();
     },
   };
   registerMemberMetrics(registry, {

@@ -34,6 +34,7 @@ export class Housekeeping {
   #flushing: Promise<void> | undefined;
   #snapshotIndex = 0;
   #compacting = false;
+  #compactRevision: number;
   readonly #compactionWaiters: (() => void)[] = [];
   #watchWorkQueued = false;
   #noSpaceRaised = false;
@@ -47,6 +48,7 @@ export class Housekeeping {
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#store = parts.store;
+    this.#compactRevision = parts.store.compactRevision;
     this.#lessor = parts.lessor;
     this.#watchHub = parts.watchHub;
     this.#metrics = parts.metrics;
@@ -61,7 +63,10 @@ export class Housekeeping {
   /** Called after every batch of applied commands. */
   afterApply(): void {
     if (this.#store.overlayBytes > this.#options.flushBytes) this.#flush();
-    if (this.#store.needsCompaction) this.#continueCompaction();
+    if (this.#store.compactRevision !== this.#compactRevision) {
+      this.#compactRevision = this.#store.compactRevision;
+      this.#continueCompaction();
+    }
   }
 
   /** Called every flush interval. */
@@ -140,7 +145,7 @@ export class Housekeeping {
   }
 
   #continueCompaction(): void {
-    if (this.#compacting || !this.#store.needsCompaction) return;
+    if (this.#compacting) return;
     this.#compacting = true;
     const step = () => {
       const startedMs = this.#clock.now();

@@ -11,7 +11,7 @@ import type { Raft } from "../raft/raft.ts";
 import { type Entry, EntryType } from "../raft/types.ts";
 import { WalFullError } from "../wal/errors.ts";
 import { type EtcdError, EtcdErrors, toStatusError } from "../wire/errors.ts";
-import type { Member, ResponseHeader } from "../wire/generated/rpc.ts";
+import { LeaseCheckpointRequest, type Member, type ResponseHeader } from "../wire/generated/rpc.ts";
 import { AlarmType } from "./alarm-set.ts";
 import { encodeCommand } from "./command.ts";
 import { Housekeeping } from "./housekeeping.ts";
@@ -22,12 +22,12 @@ import { PromiseReceiver } from "./promise-receiver.ts";
 import { type ProposalBatch, Proposals } from "./proposals.ts";
 import { Quota } from "./quota.ts";
 import type { MemberAttributes, ReplicaOptions, ReplicaParts } from "./replica-options.ts";
-import type {
-  Alarm,
+import {
+  type Alarm,
   CommandField,
-  Replica,
-  ReplicaStatus,
-  TicketReceiver,
+  type Replica,
+  type ReplicaStatus,
+  type TicketReceiver,
 } from "./replica-types.ts";
 import type { StateMachine } from "./state-machine.ts";
 
@@ -236,13 +236,31 @@ export class MemberReplica implements Replica {
     return this.#proposals.pending;
   }
 
-  renewLease(id: bigint): Promise<number> {
-    const ttl = this.lessor.renew(id, this.#clock.now());
-    if (ttl > 0) return Promise.resolve(ttl);
-    const isElsewhere = ttl === RenewResult.notPrimary;
-    return Promise.reject(
-      toStatusError(isElsewhere ? EtcdErrors.notLeader : EtcdErrors.leaseNotFound),
-    );
+  async renewLease(id: bigint): Promise<number> {
+    for (;;) {
+      const ttl = this.lessor.renew(id, this.#clock.now());
+      if (ttl >= 0) {
+        this.metrics.leasesRenewed.value += 1;
+        return ttl;
+      }
+      if (ttl === RenewResult.needsCheckpoint) await this.#clearCheckpoint(id);
+      else if (ttl === RenewResult.expired) {
+        const isGone = await new Promise<boolean>((resolve) =>
+          this.lessor.whenRevoked(id, resolve),
+        );
+        if (isGone) throw toStatusError(EtcdErrors.leaseNotFound);
+      } else if (ttl === RenewResult.notFound) throw toStatusError(EtcdErrors.leaseNotFound);
+      else throw toStatusError(EtcdErrors.notLeader);
+    }
+  }
+
+  /** A renewed lease must not fall back to the remaining time that the log remembers. */
+  async #clearCheckpoint(id: bigint): Promise<void> {
+    const request = LeaseCheckpointRequest.fromPartial({
+      checkpoints: [{ ID: id, remainingTTL: 0 }],
+    });
+    const message = LeaseCheckpointRequest.encode(request).finish();
+    await this.proposeAsync(CommandField.leaseCheckpoint, message);
   }
 
   /** Answers what is under way, flushes and closes everything. */
