@@ -4,6 +4,7 @@
 
 import { Status, type StatusCode } from "../../base/status.ts";
 import { type Clock, systemClock, type Timer } from "../../io/clock.ts";
+import type { Network } from "../../io/network.ts";
 import { prepareHeaders } from "../http2/prepared-headers.ts";
 import type { ClientHttp2Session, HeaderList, PreparedHeaders } from "../http2/types.ts";
 import { type Balancer, PickFirst, RoundRobin } from "./balancer.ts";
@@ -55,6 +56,7 @@ export interface ChannelOptions extends ConnectorOptions {
 export interface ChannelDependencies {
   readonly clock?: Clock;
   readonly random?: () => number;
+  readonly network?: Network;
   readonly connector?: Connector;
 }
 
@@ -89,7 +91,8 @@ export class Channel {
     this.#lastUseMs = clock.now();
     this.deadlines = new DeadlineWheel(clock);
     this.streamHighWaterBytes = options.streamHighWaterBytes ?? 65_536;
-    const connector = dependencies.connector ?? createConnector(options, options.authority);
+    const connector =
+      dependencies.connector ?? createConnector(options, options.authority, dependencies.network);
     const random = dependencies.random ?? Math.random;
     const subchannelOptions = {
       backoff: { initialMs: 250, factor: 1.6, maxMs: 10_000, jitter: 0.2, ...options.backoff },

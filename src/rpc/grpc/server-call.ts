@@ -142,8 +142,6 @@ export abstract class ServerCallBase implements ServerCall, StreamReceiver {
   abstract onWritable(): void;
   /** Tells the handler; called once, after the call was marked as cancelled. */
   protected abstract onCancelled(): void;
-  /** Whether the client may still send. */
-  protected abstract get isInputOpen(): boolean;
 
   onReset(_errorCode: number, reason: string): void {
     this.#cancel(Status.CANCELLED, reason);

@@ -124,10 +124,6 @@ export class ServerStreamCall extends ServerCallBase implements RawStreamCall {
     if (this.isOpen) this.#read();
   }
 
-  protected override get isInputOpen(): boolean {
-    return !this.#inputEnded;
-  }
-
   protected override onCancelled(): void {
     this.#reader.release();
     this.#single = undefined;

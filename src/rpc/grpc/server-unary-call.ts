@@ -13,7 +13,6 @@ import type { RawUnaryCall, RawUnaryHandler } from "./types.ts";
 export class ServerUnaryCall extends ServerCallBase implements RawUnaryCall {
   onCancel: (() => void) | undefined = undefined;
   ticket = 0;
-  #inputEnded = false;
   /** Set once the message turned out not to lie whole in one chunk. */
   #reader: MessageReader | undefined;
   #message: Buffer | undefined;
@@ -23,7 +22,6 @@ export class ServerUnaryCall extends ServerCallBase implements RawUnaryCall {
       this.#onPart(source, start, end, endStream);
       return;
     }
-    this.#inputEnded = true;
     if (this.isOpen) this.#deliver(source, start + 5, end);
   }
 
@@ -62,10 +60,6 @@ export class ServerUnaryCall extends ServerCallBase implements RawUnaryCall {
     if (this.beginAnswer(code, message)) this.sendStatus(code, message, trailers);
   }
 
-  protected override get isInputOpen(): boolean {
-    return !this.#inputEnded;
-  }
-
   protected override onCancelled(): void {
     this.#reader?.release();
     this.#message = undefined;
@@ -86,7 +80,6 @@ export class ServerUnaryCall extends ServerCallBase implements RawUnaryCall {
   }
 
   #onPart(source: Buffer, start: number, end: number, endStream: boolean): void {
-    if (endStream) this.#inputEnded = true;
     if (!this.isOpen) return;
     this.#reader ??= new MessageReader(this.core.maxReceiveMessageBytes, this.core.budget);
     const reader = this.#reader;

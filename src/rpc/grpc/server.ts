@@ -5,9 +5,18 @@
 import { AssertionError } from "../../base/assert.ts";
 import { Status } from "../../base/status.ts";
 import { type Clock, systemClock } from "../../io/clock.ts";
-import type { HeaderList, Http2Stream, StreamReceiver } from "../http2/types.ts";
+import type { Network } from "../../io/network.ts";
+import { type Listener, type ListenOptions, listen } from "../http2/listener.ts";
+import type {
+  HeaderList,
+  Http2Session,
+  Http2Stream,
+  SessionEvents,
+  StreamReceiver,
+} from "../http2/types.ts";
 import { acceptEncoding } from "./compression.ts";
 import { DeadlineWheel } from "./deadline-wheel.ts";
+import { Keepalive, type KeepaliveOptions, PingEnforcement, type PingPolicy } from "./keepalive.ts";
 import { ByteBudget } from "./message-reader.ts";
 import {
   type CallHead,
@@ -42,12 +51,25 @@ export interface GrpcServerOptions {
   /** Buffered output of one stream above which `write` returns false. Default 64 KiB. */
   readonly streamHighWaterBytes?: number;
   readonly interceptors?: readonly ServerInterceptor[];
+  /** Pings to silent clients. Default: after two hours of silence, 20 s for the answer. */
+  readonly keepalive?: KeepaliveOptions;
+  /** What clients may ping. Default: every five minutes, and only with open streams. */
+  readonly pingPolicy?: PingPolicy;
   /** Told of exceptions out of handlers that are no StatusError. Default: failed assertions end the process. */
   readonly onHandlerError?: (error: unknown, method: MethodInfo) => void;
 }
 
 export interface GrpcServerDependencies {
   readonly clock?: Clock;
+  readonly network?: Network;
+}
+
+export type GrpcListenOptions = Omit<ListenOptions, "onGrpcStream" | "sessionEvents">;
+
+/** What the server keeps with each connection. */
+interface ConnectionState {
+  readonly enforcement: PingEnforcement;
+  readonly keepalive: Keepalive;
 }
 
 export class GrpcServer {
@@ -56,11 +78,16 @@ export class GrpcServer {
   readonly #core: ServerCore;
   readonly #interceptors: readonly ServerInterceptor[];
   readonly #beginners: readonly ServerInterceptor[];
+  readonly #options: GrpcServerOptions;
+  readonly #dependencies: GrpcServerDependencies;
+  readonly #listeners = new Set<Listener>();
   /** The head of the last request: the next one usually has the same list. */
   #lastHead: CallHead | undefined;
 
   constructor(options: GrpcServerOptions = {}, dependencies: GrpcServerDependencies = {}) {
     const clock = dependencies.clock ?? systemClock;
+    this.#options = options;
+    this.#dependencies = dependencies;
     this.#core = {
       clock,
       deadlines: new DeadlineWheel(clock),
@@ -124,6 +151,52 @@ export class GrpcServer {
     for (const method of this.#methods.values()) yield { method, stats: method.stats };
   }
 
+  /** Serves on one more address. */
+  async listen(options: GrpcListenOptions): Promise<Listener> {
+    const listener = await listen(
+      {
+        ...options,
+        onGrpcStream: this.onStream,
+        sessionEvents: this.sessionEvents,
+        onSession: (session) => {
+          if (options.onSession?.(session) === false) return false;
+          this.onSession(session);
+          return true;
+        },
+      },
+      this.#dependencies,
+    );
+    this.#listeners.add(listener);
+    return listener;
+  }
+
+  /** Closes every address: no new calls, `graceMs` for those under way. */
+  async shutdown(graceMs: number): Promise<void> {
+    const listeners = [...this.#listeners];
+    this.#listeners.clear();
+    await Promise.all(listeners.map((listener) => listener.close(graceMs)));
+  }
+
+  /** Watches over a new connection. For sessions that `listen` did not make. */
+  onSession(session: Http2Session): void {
+    const keepalive = this.#options.keepalive ?? defaultKeepalive;
+    const state: ConnectionState = {
+      enforcement: new PingEnforcement(this.#options.pingPolicy ?? defaultPingPolicy),
+      keepalive: new Keepalive(session, keepalive, this.#core.clock),
+    };
+    session.context = state;
+  }
+
+  readonly sessionEvents: SessionEvents = {
+    onPing: (session) => {
+      const state = session.context as ConnectionState | undefined;
+      state?.enforcement.onPing(session, this.#core.clock.now());
+    },
+    onClose: (session) => {
+      (session.context as ConnectionState | undefined)?.keepalive.stop();
+    },
+  };
+
   /** Takes a request of a session. */
   readonly onStream = (
     stream: Http2Stream,
@@ -168,6 +241,14 @@ export class GrpcServer {
     call.failCall(status.code, status.message, status.metadata);
   }
 }
+
+const defaultKeepalive: KeepaliveOptions = {
+  timeMs: 2 * 60 * 60 * 1000,
+  timeoutMs: 20_000,
+  permitWithoutStream: true,
+};
+
+const defaultPingPolicy: PingPolicy = { minTimeMs: 5 * 60 * 1000, permitWithoutStream: false };
 
 /** Answers a request that has no call. */
 function refuse(stream: Http2Stream, head: CallHead): StreamReceiver {
