@@ -3,7 +3,7 @@
 // written and synced by LMDB's writer thread, one after another.
 // Invariant: at most one transaction of ours reads the file, plus one per open snapshot.
 
-import { statSync } from "node:fs";
+import { statfsSync, statSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type Database, open, type RootDatabase, type Transaction } from "lmdb";
@@ -28,6 +28,8 @@ export interface LmdbOptions {
 }
 
 const mapBytesDefault = 2 ** 40;
+/** With less than this left, a failed write is taken for a full disk. */
+const diskFullBytes = 32 * 1024 * 1024;
 
 type Table = Database<Buffer, Buffer>;
 /** How lmdb ends a transaction's use; its types lack it. */
@@ -48,7 +50,7 @@ export class LmdbBackend implements Backend {
     try {
       return new LmdbBackend(options);
     } catch (error) {
-      throw diskError(error);
+      throw diskError(error, options.path);
     }
   }
 
@@ -63,6 +65,8 @@ export class LmdbBackend implements Backend {
       mapSize: options.mapBytes ?? mapBytesDefault,
       // A commit counts as done when it is on the disk; the default would report it before.
       overlappingSync: false,
+      // Batches are ours to make; lmdb's own would leave a rejected promise that nobody can handle.
+      eventTurnBatching: false,
       noMemInit: true,
     } as Parameters<typeof open>[0]) as RootDatabase<Buffer, Buffer>;
     const tables: Partial<Record<TableName, Table>> = {};
@@ -113,7 +117,7 @@ export class LmdbBackend implements Backend {
         }
       });
     } catch (error) {
-      throw diskError(await causeOf(error));
+      throw diskError(await causeOf(error), this.#path);
     }
     this.#renew();
     onVisible?.();
@@ -240,10 +244,15 @@ async function causeOf(error: unknown): Promise<unknown> {
   return commitError.catch((cause: unknown) => cause);
 }
 
-function diskError(error: unknown): StatusError {
-  if (error instanceof StatusError) return error;
+function diskError(error: unknown, path: string): StatusError {
   const text = error instanceof Error ? error.message : String(error);
-  const full = /no space|MAP_FULL|mapsize limit|quota/i.test(text);
+  const full = /no space|MAP_FULL|quota/i.test(text) || isDiskFull(path);
   const code = full ? Status.RESOURCE_EXHAUSTED : Status.INTERNAL;
-  return new StatusError(code, `Cannot write the database: ${text}`, { cause: error });
+  return new StatusError(code, `Cannot write the database ${path}: ${text}`, { cause: error });
+}
+
+/** LMDB reports the write that filled the disk, when it was cut short, as an input/output error. */
+function isDiskFull(path: string): boolean {
+  const { bavail, bsize } = statfsSync(dirname(path));
+  return bavail * bsize < diskFullBytes;
 }
