@@ -137,16 +137,19 @@ export class WatchService {
     this.#streams.set(stream, this.#parts.clock.setTimer(intervalMs, tick, { unref: true }));
   }
 
+  /** Sends what all streams have gathered. Happens by itself at the end of the turn. */
+  send(): void {
+    this.#term = this.#parts.replica.header().raftTerm;
+    this.#answerProgress();
+    this.#sendOutputs();
+    this.#sendQueued = false;
+    if (this.#wantProgress.size > 0) this.#queueSend();
+  }
+
   #queueSend(): void {
     if (this.#sendQueued) return;
     this.#sendQueued = true;
-    process.nextTick(() => {
-      this.#term = this.#parts.replica.header().raftTerm;
-      this.#answerProgress();
-      this.#sendOutputs();
-      this.#sendQueued = false;
-      if (this.#wantProgress.size > 0) this.#queueSend();
-    });
+    process.nextTick(() => this.send());
   }
 
   #answerProgress(): void {

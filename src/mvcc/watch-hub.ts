@@ -10,15 +10,27 @@ import { type WatchGroup, WatchIndex, type WatchRange } from "./watch-index.ts";
 import { openEnd } from "./watch-intervals.ts";
 import { EventRun } from "./watch-run.ts";
 
-/** Events in a group's run beyond this size are delivered before the next revision is added. */
-const runBytesMax = 256 * 1024;
 /** All runs together; beyond it everything is delivered at once. */
 const pendingBytesMax = 4 * 1024 * 1024;
-const chunkBytes = 256 * 1024;
-const cohortWatchersMax = 512;
 /** A catch-up step stops delivering beyond this; the rest of its watchers come in a later step. */
 const stepBytesMax = 4 * 1024 * 1024;
 const idleRunsMax = 64;
+
+/** Sizes of the hub's steps; what they are changes nothing but speed. */
+export interface WatchHubLimits {
+  /** Events of one range beyond this size are delivered before the next revision is added. */
+  readonly runBytesMax: number;
+  /** History read in one catch-up step. */
+  readonly chunkBytes: number;
+  /** Watchers served in one catch-up step. */
+  readonly cohortWatchersMax: number;
+}
+
+const defaultLimits: WatchHubLimits = {
+  runBytesMax: 256 * 1024,
+  chunkBytes: 256 * 1024,
+  cohortWatchersMax: 512,
+};
 
 /** What a watcher asks for. */
 export interface WatchSpec {
@@ -86,6 +98,7 @@ export class WatchHub {
   deliveredEvents = 0;
 
   readonly #history: EventHistory;
+  readonly #limits: WatchHubLimits;
   readonly #index = new WatchIndex();
   readonly #future = new Map<number, Watcher[]>();
   readonly #ready = new Set<Watcher>();
@@ -101,8 +114,9 @@ export class WatchHub {
   #delivering: WatchGroup | undefined;
   #sweepNeeded = false;
 
-  constructor(history: EventHistory) {
+  constructor(history: EventHistory, limits: WatchHubLimits = defaultLimits) {
     this.#history = history;
+    this.#limits = limits;
     this.#revision = history.currentRevision;
   }
 
@@ -184,7 +198,7 @@ export class WatchHub {
     const chunk =
       first.nextRevision < compactRevision
         ? ({ error: "compacted" } as const)
-        : this.#history.eventsSince(first.nextRevision, chunkBytes);
+        : this.#history.eventsSince(first.nextRevision, this.#limits.chunkBytes);
     if ("error" in chunk) {
       this.#endCompacted(first, compactRevision);
     } else {
@@ -243,7 +257,8 @@ export class WatchHub {
 
   #append(group: WatchGroup, event: WatchableEvent, revision: number): void {
     let run = group.run;
-    if (run !== undefined && run.sizeBytes > runBytesMax && run.lastRevision !== revision) {
+    const isFull = run !== undefined && run.sizeBytes > this.#limits.runBytesMax;
+    if (isFull && run?.lastRevision !== revision) {
       this.#flushGroup(group);
       if (group.synced.length === 0) return;
       run = undefined;
@@ -299,7 +314,7 @@ export class WatchHub {
       if (watcher.nextRevision < from || watcher.nextRevision >= next) continue;
       cohort.push(watcher);
       watcher.group.cohort.push(watcher);
-      if (cohort.length === cohortWatchersMax) break;
+      if (cohort.length === this.#limits.cohortWatchersMax) break;
     }
     const groups = this.#collect(events);
     let bytesLeft = stepBytesMax;

@@ -51,7 +51,7 @@ export class ArrayHistory implements EventHistory {
     this.reads++;
     if (revision < this.compactRevision) return { error: "compacted" };
     const events: WatchableEvent[] = [];
-    let at = revision - 2;
+    let at = Math.max(0, revision - 2);
     let size = 0;
     for (; at < this.batches.length && size < limitBytes; at++) {
       for (const event of (this.batches[at] as WatchableBatch).events) {
