@@ -58,7 +58,8 @@ export class MaintenanceService implements Handlers {
       const error = result.error === "compacted" ? "compacted" : "futureRevision";
       throw toStatusError(EtcdErrors[error]);
     }
-    return { header: this.#replica.header(), ...result };
+    const { hash, revision, compactRevision } = result;
+    return { header: this.#replica.header(), hash, hashRevision: revision, compactRevision };
   };
 
   readonly alarm: NonNullable<Handlers["alarm"]> = async (request) => {

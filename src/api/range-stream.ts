@@ -3,7 +3,7 @@
 
 import { Status, StatusError } from "../base/status.ts";
 import { KeyValueView } from "../mvcc/key-value.ts";
-import type { RangeError, RangeResult } from "../mvcc/range.ts";
+import type { RangeResult } from "../mvcc/range.ts";
 import { rangeOptionsOf } from "../node/range-options.ts";
 import type { Replica } from "../node/replica-types.ts";
 import type { GrpcServer } from "../rpc/grpc/server.ts";
@@ -34,7 +34,7 @@ export function registerRangeStream(
   );
 }
 
-type RangeSuccess = Exclude<RangeResult, RangeError>;
+type RangeSuccess = Exclude<RangeResult, { readonly error: string }>;
 
 class RangeStream implements RawStreamHandler {
   readonly #call: RawStreamCall;
