@@ -84,7 +84,7 @@ async function append(wal, log, count, term = 2) {
 function judge(folder, ...start) {
   const options = { encoding: "utf8", maxBuffer: 1 << 28 };
   return execFileSync(walcheck, ["read", folder, ...start], options)
-    .trim()
+    .slice(0, -1)
     .split("\n");
 }
 
