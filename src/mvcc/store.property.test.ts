@@ -38,6 +38,7 @@ type Command =
   | { kind: "hash"; ago: number }
   | { kind: "flush" }
   | { kind: "wait" }
+  | { kind: "settle" }
   | { kind: "crash" };
 
 // Few keys, so that they are overwritten and deleted often; zero bytes, 0xff and folded keys among them.
@@ -72,7 +73,7 @@ const range = fc
     maxCreateRevision: fc.oneof(fc.constant(0), revisionBound),
   })
   .map(withoutUndefined);
-const ago = fc.integer({ min: -1, max: 10 });
+const ago = fc.constantFrom(-1, 0, 0, 0, 1, 1, 2, 3, 5, 10);
 const command = fc.oneof(
   { weight: 12, arbitrary: put.map((operation) => ({ kind: "txn", operations: [operation] })) },
   { weight: 4, arbitrary: remove.map((operation) => ({ kind: "txn", operations: [operation] })) },
@@ -83,7 +84,7 @@ const command = fc.oneof(
       .map((operations) => ({ kind: "txn", operations })),
   },
   { weight: 8, arbitrary: range.map((r) => ({ kind: "range", range: r })) },
-  { weight: 2, arbitrary: ago.map((n) => ({ kind: "compact", ago: n })) },
+  { weight: 3, arbitrary: ago.map((n) => ({ kind: "compact", ago: n })) },
   {
     weight: 3,
     arbitrary: fc.integer({ min: 1, max: 4 }).map((count) => ({ kind: "steps", count })),
@@ -92,6 +93,7 @@ const command = fc.oneof(
   { weight: 2, arbitrary: ago.map((n) => ({ kind: "hash", ago: n })) },
   { weight: 4, arbitrary: fc.constant({ kind: "flush" }) },
   { weight: 3, arbitrary: fc.constant({ kind: "wait" }) },
+  { weight: 2, arbitrary: fc.constant({ kind: "settle" }) },
   { weight: 1, arbitrary: fc.constant({ kind: "crash" }) },
 ) as fc.Arbitrary<Command>;
 
@@ -183,6 +185,9 @@ async function check(subject: Subject, model: StoreModel, command: Command): Pro
       break;
     case "wait":
       await subject.wait();
+      break;
+    case "settle":
+      await checkEnd(subject, model);
       break;
     case "crash":
       await subject.crash();
