@@ -161,6 +161,8 @@ class Door implements Listener, ServerHandler {
     socket.once("close", () => this.#http1Sockets.delete(socket));
     socket.on("error", () => {});
     this.#http1.emit("connection", socket);
+    // handOver paused it, so that nothing is lost in between.
+    socket.resume();
   }
 
   onStream(stream: Http2Stream, headers: HeaderList, endStream: boolean): StreamReceiver {
