@@ -1,81 +1,31 @@
-// What server and client sessions share: the connection's events, the input side of streams with both
-// receive windows, SETTINGS, PING, GOAWAY, and every way in which streams and sessions end. Once a
-// connection error is found nothing more is read; GOAWAY goes out and the connection is closed cleanly.
+// What server and client sessions share of the protocol: the input side of streams with both receive
+// windows, resets, SETTINGS, PING and WINDOW_UPDATE. Cheap frames are counted; a flood of them ends the
+// connection.
 
-import type { PeerCertificate } from "node:tls";
-import { AssertionError } from "../../base/assert.ts";
-import type { Connection, ConnectionHandler } from "../../io/network.ts";
+import type { Connection } from "../../io/network.ts";
 import { ClosedStreams } from "./closed-streams.ts";
 import { FloodGuard, type FloodKind } from "./flood-guard.ts";
 import { FrameReader, type FrameSink } from "./frame-reader.ts";
-import {
-  DEFAULT_WINDOW_BYTES,
-  Flag,
-  FrameType,
-  MAX_STREAM_ID,
-  MAX_WINDOW_BYTES,
-  writeUint32,
-} from "./frames.ts";
+import { DEFAULT_WINDOW_BYTES, Flag, FrameType, MAX_WINDOW_BYTES } from "./frames.ts";
 import { type HeaderBlock, HpackDecoder } from "./hpack-decoder.ts";
-import { completeOptions } from "./options.ts";
-import { Output } from "./output.ts";
-import { PingBook } from "./ping-book.ts";
-import { Sender, type SenderOwner } from "./sender.ts";
-import type { SessionHost, SweptSession } from "./session-host.ts";
+import type { SessionHost } from "./session-host.ts";
+import { SessionLife } from "./session-life.ts";
 import { type PeerSettings, readSettings, writeOwnSettings } from "./settings.ts";
 import { type Stream, StreamState } from "./stream.ts";
-import { ErrorCode, type Http2Options, type Http2Session, type SessionEvents } from "./types.ts";
+import { ErrorCode, type Http2Options, type SessionEvents } from "./types.ts";
 
-/** With this much output waiting for the socket, nothing more is read. */
-const PAUSE_OUTPUT_BYTES = 512 << 10;
-/** How long a closing connection may take to end after GOAWAY. */
-const LINGER_MS = 1_000;
-
-export abstract class Session
-  implements Http2Session, ConnectionHandler, FrameSink, SenderOwner, SweptSession
-{
-  abstract readonly isServer: boolean;
-  context: unknown = undefined;
-  readonly options: Required<Http2Options>;
-  readonly host: SessionHost;
-  readonly output: Output;
-  readonly sender: Sender;
-  readonly decoder: HpackDecoder;
-  readonly streams = new Map<number, Stream>();
+export abstract class Session extends SessionLife implements FrameSink {
   readonly closedStreams = new ClosedStreams();
-  readonly whenClosed: Promise<void>;
-  lastReceivedMs: number;
   /** Streams that ended well on both sides. */
   streamsCompleted = 0;
-  /** The highest stream id that the peer has opened. */
-  lastPeerStreamId = 0;
   /** Send window of new streams. */
   peerWindowBytes = DEFAULT_WINDOW_BYTES;
-  draining = false;
-  reading = true;
-  protected readonly connection: Connection;
-  protected readonly events: SessionEvents;
-  /** The streams we will serve, after our GOAWAY. */
-  protected lastServedStreamId = MAX_STREAM_ID;
-  readonly #reader: FrameReader;
+  protected readonly reader: FrameReader;
+  readonly #decoder: HpackDecoder;
   readonly #guard: FloodGuard;
-  readonly #pings: PingBook;
   #receiveWindow: number;
-  #unconsumedBytes = 0;
   #creditBytes = 0;
-  #accountedBytes = 0;
   #settingsAcked = false;
-  #paused = false;
-  /** The end has begun: no stream is left, only the last bytes go out. */
-  #closing = false;
-  /** The connection is gone. */
-  #gone = false;
-  #lingerUntilMs = Number.POSITIVE_INFINITY;
-  #closeError: Error | undefined = undefined;
-  #resolveClosed: () => void = () => {};
-  readonly #startedMs: number;
-  #blockMark = 0;
-  #blockMarkMs = 0;
 
   constructor(
     connection: Connection,
@@ -84,32 +34,13 @@ export abstract class Session
     host: SessionHost,
     expectPreface: boolean,
   ) {
-    this.connection = connection;
-    this.events = events;
-    this.options = completeOptions(options);
-    this.host = host;
-    this.output = new Output(connection, host);
-    this.sender = new Sender(this, this.output, this.options);
-    this.decoder = new HpackDecoder(this.options.headerTableBytes, this.options.headerListBytesMax);
-    this.#reader = new FrameReader(
-      this,
-      {
-        maxFrameBytes: this.options.maxFrameBytes,
-        headerBlockBytesMax: this.options.headerListBytesMax * 2,
-        continuationsMax: this.options.continuationsMax,
-      },
-      expectPreface,
-    );
+    super(connection, events, options, host);
+    const { headerTableBytes, headerListBytesMax, maxFrameBytes, continuationsMax } = this.options;
+    this.#decoder = new HpackDecoder(headerTableBytes, headerListBytesMax);
+    const limits = { maxFrameBytes, headerBlockBytesMax: headerListBytesMax * 2, continuationsMax };
+    this.reader = new FrameReader(this, limits, expectPreface);
     this.#guard = new FloodGuard(floodLimits(this.options), host.clock);
-    this.#pings = new PingBook(this.sender, host.clock);
     this.#receiveWindow = Math.max(this.options.connectionWindowBytes, DEFAULT_WINDOW_BYTES);
-    this.#startedMs = host.clock.now();
-    this.lastReceivedMs = this.#startedMs;
-    this.whenClosed = new Promise((resolve) => {
-      this.#resolveClosed = resolve;
-    });
-    connection.handler = this;
-    host.add(this);
   }
 
   /** The first frames: our SETTINGS, and the connection's window when it is larger than the default. */
@@ -133,115 +64,11 @@ export abstract class Session
   /** The stream was never opened, by either side. */
   protected abstract isIdle(streamId: number): boolean;
   protected abstract onPeerSettings(settings: PeerSettings): void;
-  /** A stream has left the session. */
-  protected abstract onStreamGone(): void;
-  /** The connection is lost or ended on purpose: streams that wait outside `streams` end too. */
-  protected abstract onStreamsLost(errorCode: number, reason: string): void;
-  abstract onLocalEnd(stream: Stream): void;
-
-  // ---- facts ----
-
-  get remoteAddress(): string {
-    return this.connection.remoteAddress;
-  }
-
-  get localAddress(): string {
-    return this.connection.localAddress;
-  }
-
-  get secure(): boolean {
-    return this.connection.secure;
-  }
-
-  peerCertificate(): PeerCertificate | undefined {
-    return this.connection.peerCertificate();
-  }
-
-  get closed(): boolean {
-    return this.#closing;
-  }
-
-  get activeStreams(): number {
-    return this.streams.size;
-  }
-
-  get framesSent(): number {
-    return this.sender.framesSent;
-  }
-
-  get bufferedBytes(): number {
-    return this.sender.queuedBytes + this.output.pendingBytes + this.#unconsumedBytes;
-  }
-
-  /** The bytes limits, of this session or of all, are exceeded. */
-  get overLimit(): boolean {
-    return (
-      this.bufferedBytes > this.options.sessionBytesMax ||
-      this.host.totalBytes > this.options.totalBytesMax
-    );
-  }
 
   /** The receive window that a new stream starts with. */
   get newStreamWindowBytes(): number {
     const window = this.options.streamWindowBytes;
     return this.#settingsAcked ? window : Math.max(window, DEFAULT_WINDOW_BYTES);
-  }
-
-  // ---- connection events ----
-
-  onData(chunk: Buffer): void {
-    if (!this.reading) return;
-    this.lastReceivedMs = this.host.clock.now();
-    try {
-      this.#reader.read(chunk);
-    } catch (error) {
-      this.destroy(error as Error);
-      if (error instanceof AssertionError) throw error;
-    }
-    this.#account();
-    if (this.output.pendingBytes > PAUSE_OUTPUT_BYTES && this.output.writing && !this.#paused) {
-      this.#paused = true;
-      this.connection.pause();
-    }
-  }
-
-  onWritable(): void {
-    this.output.onWritable();
-    this.sender.pump();
-    if (this.#paused && this.output.pendingBytes <= PAUSE_OUTPUT_BYTES) {
-      this.#paused = false;
-      this.connection.resume();
-    }
-    this.#account();
-  }
-
-  onEnd(): void {
-    this.#close(ErrorCode.CANCEL, "the peer closed the connection", undefined);
-  }
-
-  onClose(error: Error | undefined): void {
-    if (this.#gone) return;
-    this.#gone = true;
-    this.#closing = true;
-    this.reading = false;
-    this.draining = true;
-    const cause = this.#closeError ?? error;
-    this.output.discard();
-    this.host.remove(this);
-    this.host.totalBytes -= this.#accountedBytes;
-    this.#accountedBytes = 0;
-    this.#loseStreams(ErrorCode.CANCEL, cause?.message ?? "connection closed");
-    this.#pings.fail(cause ?? new Error("connection closed"));
-    this.events.onClose?.(this, cause);
-    this.#resolveClosed();
-  }
-
-  /** Keeps the total of bytes over all sessions. */
-  #account(): void {
-    if (this.#gone) return;
-    const bytes = this.bufferedBytes;
-    this.host.totalBytes += bytes - this.#accountedBytes;
-    this.#accountedBytes = bytes;
   }
 
   // ---- DATA and receive windows ----
@@ -266,7 +93,7 @@ export abstract class Session
     }
     stream.receiveWindow -= flowBytes;
     stream.unconsumedBytes += flowBytes;
-    this.#unconsumedBytes += flowBytes;
+    this.unconsumedBytes += flowBytes;
     if (stream.receiveWindow < 0) {
       return this.failStream(stream, ErrorCode.FLOW_CONTROL_ERROR, "stream window exceeded");
     }
@@ -304,7 +131,7 @@ export abstract class Session
   consume(stream: Stream, bytes: number): void {
     const given = Math.min(bytes, stream.unconsumedBytes);
     stream.unconsumedBytes -= given;
-    this.#unconsumedBytes -= given;
+    this.unconsumedBytes -= given;
     this.#giveBack(given);
     if ((stream.state & StreamState.REMOTE_ENDED) !== 0) return;
     stream.creditBytes += given;
@@ -332,21 +159,16 @@ export abstract class Session
     if ((stream.state & StreamState.CLOSED) !== 0) return;
     this.streamsCompleted++;
     this.closedStreams.addEnded(stream.id);
-    this.#forget(stream);
+    this.dropStream(stream);
     this.onStreamGone();
   }
 
-  /** Removes a stream without a frame; the caller tells its receiver. */
   dropStream(stream: Stream): void {
-    this.#forget(stream);
-  }
-
-  #forget(stream: Stream): void {
     stream.state |= StreamState.CLOSED;
     this.streams.delete(stream.id);
     if (stream.bufferedBytes > 0) this.sender.drop(stream);
     if (stream.unconsumedBytes > 0) {
-      this.#unconsumedBytes -= stream.unconsumedBytes;
+      this.unconsumedBytes -= stream.unconsumedBytes;
       this.#giveBack(stream.unconsumedBytes);
       stream.unconsumedBytes = 0;
     }
@@ -360,7 +182,7 @@ export abstract class Session
       this.closedStreams.addReset(stream.id);
       this.sender.resetFrame(stream.id, errorCode);
     }
-    this.#forget(stream);
+    this.dropStream(stream);
     this.onStreamGone();
   }
 
@@ -386,7 +208,7 @@ export abstract class Session
     }
     if (!this.calm("reset", this.streamsCompleted) || stream === undefined) return;
     this.closedStreams.addEnded(streamId);
-    this.#forget(stream);
+    this.dropStream(stream);
     stream.receiver.onReset(errorCode, "reset by the peer");
     this.onStreamGone();
   }
@@ -469,18 +291,11 @@ export abstract class Session
   }
 
   onPingFrame(source: Buffer, start: number, ack: boolean): void {
-    if (ack) return this.#pings.answered(source, start);
+    if (ack) return this.pings.answered(source, start);
     if (!this.calm("ping", this.sender.framesSent)) return;
     this.sender.controlFrame(FrameType.PING, Flag.ACK, source, start, start + 8);
     this.events.onPing?.(this);
   }
-
-  ping(): Promise<number> {
-    if (this.closed) return Promise.reject(new Error("connection closed"));
-    return this.#pings.send();
-  }
-
-  // ---- the end ----
 
   /** Counts a cheap frame; false when it was one too many and the connection ends. */
   protected calm(kind: FloodKind, credit: number): boolean {
@@ -496,132 +311,14 @@ export abstract class Session
     end: number,
     kind: number,
   ): HeaderBlock | undefined {
-    const block = this.decoder.decode(source, start, end, kind);
+    const block = this.#decoder.decode(source, start, end, kind);
     if (block !== undefined) return block;
-    if (this.decoder.failure === "compression") {
+    if (this.#decoder.failure === "compression") {
       this.connectionError(ErrorCode.COMPRESSION_ERROR, "bad header block");
     } else {
       this.connectionError(ErrorCode.ENHANCE_YOUR_CALM, "header list far too large");
     }
     return undefined;
-  }
-
-  connectionError(errorCode: number, reason: string): void {
-    if (!this.reading) return;
-    this.goAway(errorCode, reason);
-  }
-
-  goAway(errorCode: number, debug = ""): void {
-    if (this.#closing) return;
-    this.draining = true;
-    if (this.lastServedStreamId === MAX_STREAM_ID) this.lastServedStreamId = this.lastPeerStreamId;
-    this.writeGoAway(this.lastServedStreamId, errorCode, debug);
-    if (errorCode === ErrorCode.NO_ERROR) {
-      this.onStreamGone();
-      return;
-    }
-    this.#close(errorCode, debug, new Error(`HTTP/2 error ${errorCode}: ${debug}`));
-  }
-
-  protected writeGoAway(lastStreamId: number, errorCode: number, debug: string): void {
-    const payload = Buffer.allocUnsafe(8 + Buffer.byteLength(debug));
-    writeUint32(payload, writeUint32(payload, 0, lastStreamId), errorCode);
-    payload.write(debug, 8);
-    this.sender.controlFrame(FrameType.GOAWAY, 0, payload, 0, payload.length);
-  }
-
-  async shutdown(graceMs: number): Promise<void> {
-    if (this.closed) return;
-    const timer = this.host.clock.setTimer(graceMs, () => {
-      this.#close(ErrorCode.CANCEL, "shut down", undefined);
-    });
-    if (this.isServer && !this.draining) {
-      // First a warning that refuses nothing; requests that cross it are still served.
-      this.draining = true;
-      this.writeGoAway(MAX_STREAM_ID, ErrorCode.NO_ERROR, "");
-      await this.ping().catch(() => {});
-    }
-    this.goAway(ErrorCode.NO_ERROR);
-    await this.whenClosed;
-    timer.cancel();
-  }
-
-  destroy(error?: Error): void {
-    if (this.#gone) return;
-    this.#closeError ??= error;
-    this.reading = false;
-    this.draining = true;
-    this.#closing = true;
-    this.#loseStreams(ErrorCode.CANCEL, error?.message ?? "connection destroyed");
-    this.connection.destroy(error);
-  }
-
-  /** Closes cleanly: what is pending goes out, then FIN; what still comes in is dropped, for a while. */
-  #close(errorCode: number, reason: string, error: Error | undefined): void {
-    if (this.#closing) return;
-    this.#closing = true;
-    this.reading = false;
-    this.draining = true;
-    this.#loseStreams(errorCode, reason);
-    this.#closeError ??= error;
-    this.#lingerUntilMs = this.host.clock.now() + LINGER_MS;
-    if (this.#paused) this.connection.resume();
-    this.output.end();
-  }
-
-  /** After a GOAWAY, once the last stream is gone. */
-  protected closeWhenIdle(): void {
-    if (this.draining && this.streams.size === 0) {
-      this.#close(ErrorCode.NO_ERROR, "done", undefined);
-    }
-  }
-
-  #loseStreams(errorCode: number, reason: string): void {
-    const lost = [...this.streams.values()];
-    this.streams.clear();
-    for (const stream of lost) {
-      this.#forget(stream);
-      stream.receiver.onReset(errorCode, reason);
-    }
-    this.onStreamsLost(errorCode, reason);
-  }
-
-  sweep(nowMs: number): void {
-    this.#account();
-    if (nowMs > this.#lingerUntilMs) return this.connection.destroy();
-    if (
-      this.output.writing &&
-      nowMs - this.output.stalledSinceMs > this.options.writeStallTimeoutMs
-    ) {
-      return this.destroy(new Error("the peer does not read"));
-    }
-    const limit = this.options.handshakeTimeoutMs;
-    if (!this.#reader.settingsSeen && nowMs - this.#startedMs > limit) {
-      return this.destroy(new Error("no SETTINGS in time"));
-    }
-    if (!this.#reader.midBlock || this.#reader.blocksBegun !== this.#blockMark) {
-      this.#blockMark = this.#reader.blocksBegun;
-      this.#blockMarkMs = nowMs;
-    } else if (nowMs - this.#blockMarkMs > limit && !this.#paused) {
-      return this.connectionError(ErrorCode.ENHANCE_YOUR_CALM, "frame not completed in time");
-    }
-    this.#sweepStalledStreams(nowMs);
-  }
-
-  /** Slow readers are cut off, but only while they hold more than their share. */
-  #sweepStalledStreams(nowMs: number): void {
-    if (this.sender.queuedBytes === 0 || !this.overLimit) return;
-    for (const stream of [...this.streams.values()]) {
-      const queue = stream.queue;
-      if (queue === undefined || stream.bufferedBytes === 0) continue;
-      if (queue.markedBytes !== queue.sentBytes) {
-        queue.markedBytes = queue.sentBytes;
-        queue.markedMs = nowMs;
-      } else if (nowMs - queue.markedMs > this.options.streamStallTimeoutMs) {
-        this.failStream(stream, ErrorCode.ENHANCE_YOUR_CALM, "the peer does not read");
-      }
-    }
-    this.#account();
   }
 }
 
