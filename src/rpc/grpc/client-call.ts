@@ -317,7 +317,7 @@ export class ClientCall implements ClientCallHandle, StreamReceiver {
 
   #onMessage(reader: MessageReader): void {
     if (!reader.compressed) {
-      this.#listener.onMessage(reader.message, reader.start, reader.end);
+      this.#listener.onMessage(reader.message, reader.start, reader.end, false);
       return;
     }
     if (this.#responseEncoding === undefined) {
@@ -331,7 +331,7 @@ export class ClientCall implements ClientCallHandle, StreamReceiver {
     }
     const { message, start, end } = reader;
     const expanded = expandMessage(message, start, end, this.#maxReceiveBytes);
-    if (Buffer.isBuffer(expanded)) this.#listener.onMessage(expanded, 0, expanded.length);
+    if (Buffer.isBuffer(expanded)) this.#listener.onMessage(expanded, 0, expanded.length, true);
     else this.#abort(expanded.code, expanded.message);
   }
 

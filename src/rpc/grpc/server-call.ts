@@ -49,6 +49,7 @@ export abstract class ServerCallBase implements ServerCall, StreamReceiver {
   readonly deadlineMs: number;
   protected readonly core: ServerCore;
   protected readonly head: CallHead;
+  messageCompressed = false;
   protected headersSent = false;
   #phase: "open" | "answered" | "cancelled" = "open";
   #extras: CallExtras | undefined;

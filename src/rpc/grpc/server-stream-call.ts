@@ -152,6 +152,7 @@ export class ServerStreamCall extends ServerCallBase implements RawStreamCall {
   #onMessage(): void {
     const reader = this.#reader;
     let { message, start, end } = reader;
+    this.messageCompressed = reader.compressed;
     if (reader.compressed) {
       const expanded = this.expand(message, start, end);
       if (expanded === undefined) return;

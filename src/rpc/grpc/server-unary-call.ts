@@ -114,6 +114,7 @@ export class ServerUnaryCall extends ServerCallBase implements RawUnaryCall {
   /** The message in a buffer of its own. Undefined when it can not be expanded; then the call has ended. */
   #keep(reader: MessageReader): Buffer | undefined {
     const { message, start, end } = reader;
+    this.messageCompressed = reader.compressed;
     if (reader.compressed) return this.expand(message, start, end);
     if (start === 0 && end === message.length) return message;
     return Buffer.from(message.subarray(start, end));

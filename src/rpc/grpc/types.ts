@@ -77,6 +77,8 @@ export interface ServerCall {
    * stays identity when the client does not accept the encoding.
    */
   responseEncoding: Encoding;
+  /** Whether the request message that was delivered last came compressed. */
+  readonly messageCompressed: boolean;
   /** Whether messages sent from now on are compressed, where `responseEncoding` is not identity. */
   compress: boolean;
 }
@@ -260,7 +262,8 @@ export type ChannelState = "IDLE" | "CONNECTING" | "READY" | "TRANSIENT_FAILURE"
 /** What a call on the client tells its owner. `onEnd` comes exactly once and last. */
 export interface ClientCallListener {
   onHeaders(headers: Metadata): void;
-  onMessage(message: Buffer, start: number, end: number): void;
+  /** `compressed` tells how it came; the message itself is expanded. */
+  onMessage(message: Buffer, start: number, end: number, compressed: boolean): void;
   /** Output fell under its bound after a `write` returned false. */
   onDrain(): void;
   onEnd(code: StatusCode, message: string, trailers: Metadata): void;
