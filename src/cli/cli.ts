@@ -25,12 +25,15 @@ export async function runCli(argv: readonly string[]): Promise<void> {
 
 /** Runs `argv` in the world `io`. Returns the exit code. */
 export async function runCommandLine(argv: readonly string[], io: CliIo): Promise<ExitCode> {
-  const cli = new Cli(io, argv);
+  const isVersion = argv[0] === "--version" || argv[0] === "-v";
+  return runIn(new Cli(io, isVersion ? ["version"] : argv));
+}
+
+async function runIn(cli: Cli): Promise<ExitCode> {
+  const { argv } = cli;
   try {
-    const program = mainCommand(cli, refuseServer);
-    if (argv[0] === "--version" || argv[0] === "-v") {
-      await program.parseAsync(["version"], { from: "user" });
-    } else if (argv.length === 0) {
+    const program = await mainCommand(cli, refuseServer);
+    if (argv.length === 0) {
       program.outputHelp();
     } else {
       await program.parseAsync(normalizeArguments(argv, program), { from: "user" });

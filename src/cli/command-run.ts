@@ -144,7 +144,7 @@ export function clientCommand<Options>(
     .addHelpText("after", helpFooter(cli, spec.examples));
   if (spec.aliases) command.aliases(spec.aliases);
   addGlobalFlags(command, { hidden: true });
-  command.configureHelp({ visibleArguments: () => [] });
+  command.configureHelp({ ...command.configureHelp(), visibleArguments: () => [] });
   command.action((given: string[], options: Options) =>
     action(new CommandRun(cli, command), given, options),
   );

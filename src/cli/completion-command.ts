@@ -10,13 +10,12 @@ import { badArguments, CommandError, ExitCode } from "./exit-code.ts";
 const SHELLS = ["bash", "zsh"];
 
 export function completionCommand(cli: Cli, program: Command): Command {
-  return program
+  const command = program
     .command("completion")
     .summary("Print a completion script for bash or zsh")
     .description("Print a script that completes commands, flags and their values")
     .usage("<bash|zsh>")
     .argument("[words...]")
-    .configureHelp({ visibleArguments: () => [] })
     .addHelpText(
       "after",
       [
@@ -41,4 +40,5 @@ export function completionCommand(cli: Cli, program: Command): Command {
         throw new CommandError(ExitCode.badArguments, `no completion for "${shell}"`, hint);
       }
     });
+  return command.configureHelp({ ...command.configureHelp(), visibleArguments: () => [] });
 }

@@ -1,23 +1,82 @@
-// The command tree of `portal`.
+// The command tree of `portal`. Each command's code is loaded when the tree needs it.
 
 import { Command } from "commander";
 import type { Cli } from "./command-run.ts";
-import { compactCommand } from "./compact-command.ts";
-import { completionCommand } from "./completion-command.ts";
-import { delCommand } from "./del-command.ts";
-import { endpointCommand } from "./endpoint-command.ts";
-import { getCommand } from "./get-command.ts";
 import { addGlobalFlags } from "./global-options.ts";
-import { leaseCommand } from "./lease-command.ts";
-import { memberCommand } from "./member-command.ts";
-import { putCommand } from "./put-command.ts";
-import { serverCommand } from "./server-command.ts";
-import { txnCommand } from "./txn-command.ts";
-import { versionCommand } from "./version-command.ts";
-import { watchCommand } from "./watch-command.ts";
 
-/** `runServer` runs `portal server` with its own arguments. */
-export function mainCommand(cli: Cli, runServer: (argv: string[]) => Promise<void>): Command {
+type RunServer = (argv: string[]) => Promise<void>;
+
+interface Entry {
+  readonly names: readonly string[];
+  readonly register: (cli: Cli, program: Command, runServer: RunServer) => Promise<unknown>;
+}
+
+/** In the order of the help. */
+const COMMANDS: readonly Entry[] = [
+  {
+    names: ["server"],
+    register: async (_, program, runServer) =>
+      (await import("./server-command.ts")).serverCommand(program, runServer),
+  },
+  {
+    names: ["get"],
+    register: async (cli, program) => (await import("./get-command.ts")).getCommand(cli, program),
+  },
+  {
+    names: ["put"],
+    register: async (cli, program) => (await import("./put-command.ts")).putCommand(cli, program),
+  },
+  {
+    names: ["del", "delete"],
+    register: async (cli, program) => (await import("./del-command.ts")).delCommand(cli, program),
+  },
+  {
+    names: ["txn"],
+    register: async (cli, program) => (await import("./txn-command.ts")).txnCommand(cli, program),
+  },
+  {
+    names: ["watch"],
+    register: async (cli, program) =>
+      (await import("./watch-command.ts")).watchCommand(cli, program),
+  },
+  {
+    names: ["lease"],
+    register: async (cli, program) =>
+      (await import("./lease-command.ts")).leaseCommand(cli, program),
+  },
+  {
+    names: ["compact", "compaction"],
+    register: async (cli, program) =>
+      (await import("./compact-command.ts")).compactCommand(cli, program),
+  },
+  {
+    names: ["endpoint"],
+    register: async (cli, program) =>
+      (await import("./endpoint-command.ts")).endpointCommand(cli, program),
+  },
+  {
+    names: ["member"],
+    register: async (cli, program) =>
+      (await import("./member-command.ts")).memberCommand(cli, program),
+  },
+  {
+    // Not found by its name below: it needs all the others.
+    names: [],
+    register: async (cli, program) =>
+      (await import("./completion-command.ts")).completionCommand(cli, program),
+  },
+  {
+    names: ["version"],
+    register: async (cli, program) =>
+      (await import("./version-command.ts")).versionCommand(cli, program),
+  },
+];
+
+/**
+ * The tree for `cli.argv`: only the command that it begins with, so that it starts quickly; all of
+ * them for help, completion and what is not known. `runServer` runs `portal server`.
+ */
+export async function mainCommand(cli: Cli, runServer: RunServer): Promise<Command> {
   const { bold, dim } = cli.colors(cli.io.stdout);
   const program = new Command("portal")
     .description("A key-value store for coordination that speaks the etcd v3 API.")
@@ -34,21 +93,16 @@ export function mainCommand(cli: Cli, runServer: (argv: string[]) => Promise<voi
     })
     .configureHelp({
       styleTitle: (text) => bold(text),
-      optionDescription: (option) => dim(option.description),
+      subcommandTerm: (command) => {
+        const words = command.usage().replace(/^\[(options|flags)\] ?/, "");
+        return words === "" ? command.name() : `${command.name()} ${words}`;
+      },
     });
   // Children take over the settings above, so they come first.
-  serverCommand(program, runServer);
-  getCommand(cli, program);
-  putCommand(cli, program);
-  delCommand(cli, program);
-  txnCommand(cli, program);
-  watchCommand(cli, program);
-  leaseCommand(cli, program);
-  compactCommand(cli, program);
-  endpointCommand(cli, program);
-  memberCommand(cli, program);
-  completionCommand(cli, program);
-  versionCommand(cli, program);
+  const wanted = COMMANDS.find(({ names }) => names.includes(cli.argv[0] ?? ""));
+  for (const { register } of wanted ? [wanted] : COMMANDS) {
+    await register(cli, program, runServer);
+  }
   addGlobalFlags(program, { hidden: false });
   return program.addHelpText("after", () => examples(bold, dim));
 }

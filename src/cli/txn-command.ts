@@ -6,7 +6,7 @@ import { readLines } from "./cli-io.ts";
 import { type Cli, type CommandRun, clientCommand } from "./command-run.ts";
 import { badArguments } from "./exit-code.ts";
 import type { TxnStep } from "./output/printer.ts";
-import { type ParsedStep, parseCondition, parseStep } from "./txn-syntax.ts";
+import type { ParsedStep } from "./txn-syntax.ts";
 
 interface TxnFlags {
   readonly interactive?: boolean;
@@ -41,6 +41,7 @@ async function txn(run: CommandRun, words: string[], flags: TxnFlags): Promise<v
     if (flags.interactive) await run.cli.print(`${title}\n`);
     return readSection(lines, parse);
   };
+  const { parseCondition, parseStep } = await import("./txn-syntax.ts");
   const conditions = await section("compares:", parseCondition);
   const success = await section("success requests (get, put, del):", parseStep);
   const failure = await section("failure requests (get, put, del):", parseStep);

@@ -17,6 +17,7 @@ export class FakeStream<Request, Response> {
 
   constructor(options: CallOptions = {}) {
     this.options = options;
+    if (options.signal?.aborted) this.fail(cancelled());
     options.signal?.addEventListener("abort", () => this.fail(cancelled()), { once: true });
   }
 

@@ -72,7 +72,7 @@ export class WatchMultiplexer {
     const id = this.#ids.get(subscription);
     if (id !== undefined) {
       this.#forget(id);
-      this.#send({ requestUnion: { $case: "cancelRequest", value: { watchId: id } } });
+      this.#sendCancel(id);
     }
     if (this.#subscriptions.size === 0) this.#abort?.abort();
   }
@@ -145,6 +145,10 @@ export class WatchMultiplexer {
     });
   }
 
+  #sendCancel(watchId: number): void {
+    this.#send({ requestUnion: { $case: "cancelRequest", value: { watchId } } });
+  }
+
   #send(request: DeepPartial<WatchRequest>): void {
     // A write fails only with the stream, which the reading loop sees as well.
     this.#stream?.write(request).catch(() => {});
@@ -162,6 +166,9 @@ export class WatchMultiplexer {
         subscription.onResponse(response);
       } else {
         this.#forget(response.watchId);
+        // etcd keeps a watch that it cancelled itself among those of the stream, as one that is never
+        // up to date, and so answers no progress request until it is cancelled from here, too.
+        this.#sendCancel(response.watchId);
         this.#cancelled(subscription, response);
       }
     }
@@ -177,8 +184,7 @@ export class WatchMultiplexer {
       this.#ids.set(subscription, response.watchId);
       subscription.onCreated(response);
     } else {
-      const { watchId } = response;
-      this.#send({ requestUnion: { $case: "cancelRequest", value: { watchId } } });
+      this.#sendCancel(response.watchId);
     }
   }
 
