@@ -10,6 +10,7 @@ export class FakeStreamCall implements RawStreamCall {
   readonly deadlineMs = Number.POSITIVE_INFINITY;
   readonly peer: Peer = { address: "test", secure: false, certificate: undefined };
   cancelled = false;
+  readonly messageCompressed = false;
   responseEncoding = "identity" as const;
   compress = true;
   /** Every message sent so far. */

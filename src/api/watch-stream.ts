@@ -42,9 +42,9 @@ class Subscription implements WatchSink {
     this.fragment = fragment;
   }
 
-  deliver(run: EventRun, from: number, to: number): boolean {
+  deliver(run: EventRun, from: number, to: number, isLive: boolean): boolean {
     const stream = this.stream;
-    if (stream.isFull) return false;
+    if (isLive ? stream.isCongested : stream.isFull) return false;
     if (this.fragment) stream.writeFragments(this.idField, run, from, to);
     else stream.writeEvents(this.idField, run, run.startOf(from), run.startOf(to), false);
     this.isQuiet = false;
@@ -63,6 +63,11 @@ class Subscription implements WatchSink {
 }
 
 export class WatchStream implements RawStreamHandler {
+  /**
+   * The client does not keep up. Live events are left to history then: they come later in fewer and larger
+   * responses, which cost the client less than many small ones.
+   */
+  isCongested = false;
   /** The output is over its bound. */
   isFull = false;
   readonly #service: WatchService;
@@ -105,7 +110,7 @@ export class WatchStream implements RawStreamHandler {
   }
 
   onDrain(): void {
-    this.isFull = false;
+    this.isCongested = this.isFull = false;
     this.#call.resume();
     for (const { watcher } of this.#subscriptions.values()) watcher?.resume();
     if (this.#progressAsked) this.#service.retryProgress(this);
@@ -209,8 +214,9 @@ export class WatchStream implements RawStreamHandler {
     this.#gathered = undefined;
     this.#gatheredEnd = this.#gatheredMessages = 0;
     if (this.#closed) return;
-    const isOver = !this.#call.writeFramed(bytes.source, bytes.start, bytes.end, messages);
-    if (isOver && !this.isFull && this.#call.bufferedBytes > this.#service.streamBytesMax) {
+    if (this.#call.writeFramed(bytes.source, bytes.start, bytes.end, messages)) return;
+    this.isCongested = true;
+    if (!this.isFull && this.#call.bufferedBytes > this.#service.streamBytesMax) {
       this.isFull = true;
       this.#call.pause();
     }

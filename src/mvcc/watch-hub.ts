@@ -27,8 +27,8 @@ export interface WatchHubLimits {
 }
 
 const defaultLimits: WatchHubLimits = {
-  runBytesMax: 256 * 1024,
-  chunkBytes: 256 * 1024,
+  runBytesMax: 64 * 1024,
+  chunkBytes: 64 * 1024,
   cohortWatchersMax: 512,
 };
 
@@ -49,8 +49,9 @@ export interface WatchSink {
   /**
    * Events [from, to) of `run`, whole revisions, at least one event. Returns false when it is full: then nothing
    * was taken, and the watcher gets nothing more until `resume`. The run's buffer is valid during the call.
+   * A sink may refuse what is live sooner than what was caught up, which comes in larger pieces.
    */
-  deliver(run: EventRun, from: number, to: number): boolean;
+  deliver(run: EventRun, from: number, to: number, isLive: boolean): boolean;
   /** History before `compactRevision` is gone and with it what comes next: the watcher has ended. False: full, as above. */
   compacted(compactRevision: number): boolean;
   /** The watcher was behind and has now seen everything up to the current revision. */
@@ -285,7 +286,7 @@ export class WatchHub {
     for (let i = 0; i < synced.length; i++) {
       const watcher = synced[i] as Watcher;
       if (watcher.state !== "synced") continue; // cancelled by a sink in this round
-      if (watcher.sink.deliver(run, 0, count)) {
+      if (watcher.sink.deliver(run, 0, count, true)) {
         this.deliveredEvents += count;
       } else if (watcher.state === "synced") {
         this.#block(watcher, run.revisions[0] as number);
@@ -357,7 +358,7 @@ export class WatchHub {
     if (run !== undefined) {
       const from = run.indexOf(watcher.nextRevision);
       if (from < run.count) {
-        if (!watcher.sink.deliver(run, from, run.count)) {
+        if (!watcher.sink.deliver(run, from, run.count, false)) {
           this.#ready.delete(watcher);
           this.#block(watcher, watcher.nextRevision);
           return 0;
