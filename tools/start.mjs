@@ -20,6 +20,8 @@ function startMember(userArguments) {
   const dataDir = hasDataDir ? [] : ["--data-dir", "./portal-data"];
   const child = spawn(process.execPath, [main, "server", ...dataDir, ...userArguments], {
     stdio: "inherit",
+    // How the hints on the screen name the command line tool.
+    env: { ...process.env, PORTAL_TOOL: "bin/portal" },
   });
   // Ctrl-C in a terminal reaches the member by itself; only this process must not end before it.
   process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));

@@ -6,6 +6,8 @@ import { bindHost, type ListenUrl } from "../config/listen-url.ts";
 import type { ServerConfig } from "../config/server-config.ts";
 import { ServerTls } from "../config/tls.ts";
 import { systemClock, type Timer } from "../io/clock.ts";
+import { systemDisk } from "../io/disk.ts";
+import { systemNetwork } from "../io/network.ts";
 import { Keepalive, PingEnforcement } from "../rpc/grpc/keepalive.ts";
 import type { HttpHandler } from "../rpc/http2/http-handler.ts";
 import { type Listener, type ListenOptions, listen } from "../rpc/http2/listener.ts";
@@ -47,15 +49,15 @@ export class ClientListeners {
     for (const url of listenClientUrls) {
       const listener = await this.#listen(url, {
         onGrpcStream: grpc.onStream,
-        httpHandler: handlerOf(servesPages ? pages.client : undefined),
+        httpHandler: servesPages ? this.#handlerOf(pages.client) : undefined,
       });
       clientUrls.push(realUrl(url, listener));
     }
     for (const url of listenClientHttpUrls) {
-      await this.#listen(url, { httpHandler: handlerOf(pages.client) });
+      await this.#listen(url, { httpHandler: this.#handlerOf(pages.client) });
     }
     for (const url of listenMetricsUrls) {
-      await this.#listen(url, { httpHandler: handlerOf(pages.metrics) });
+      await this.#listen(url, { httpHandler: this.#handlerOf(pages.metrics) });
     }
     await this.#watchCertificates();
     return clientUrls;
@@ -76,6 +78,7 @@ export class ClientListeners {
       url.target.kind === "unix"
         ? { path: url.target.path }
         : { host: bindHost(url.target.host), port: url.target.port };
+    if (url.target.kind === "unix") await removeStaleSocket(url.target.path);
     const { maxConcurrentStreams } = this.#config;
     const listener = await listen({
       ...address,
@@ -92,7 +95,10 @@ export class ClientListeners {
   }
 
   #admit(session: Http2Session): boolean {
-    if (session.secure && this.#tls && !this.#tls.admits(session.peerCertificate())) return false;
+    if (session.secure && this.#tls && !this.#tls.admits(session.peerCertificate())) {
+      this.#log.warn("rejected a client certificate", { remote: session.remoteAddress });
+      return false;
+    }
     const { keepaliveMinTimeMs, keepaliveIntervalMs, keepaliveTimeoutMs } = this.#config;
     session.context = new PingEnforcement({
       minTimeMs: keepaliveMinTimeMs,
@@ -106,6 +112,21 @@ export class ClientListeners {
       );
     }
     return true;
+  }
+
+  #handlerOf(page: Page): HttpHandler {
+    return async (request, reply) => {
+      // HTTP/1.1 has no session that could have been refused: the certificate is looked at here.
+      if (request.secure && this.#tls && !this.#tls.admits(request.peerCertificate())) {
+        return reply.send(403, { "content-type": "text/plain; charset=utf-8" }, "Forbidden\n");
+      }
+      const question = request.path.indexOf("?");
+      const path = question < 0 ? request.path : request.path.slice(0, question);
+      const query = new URLSearchParams(question < 0 ? "" : request.path.slice(question + 1));
+      const { method, headers, secure } = request;
+      const answer: PageReply = await page({ method, path, query, headers, secure });
+      reply.send(answer.status, answer.headers, answer.body);
+    };
   }
 
   #onPing(session: Http2Session): void {
@@ -150,14 +171,12 @@ function realUrl(url: ListenUrl, listener: Listener): string {
   return url.url.replace(/:0$/, `:${listener.port}`);
 }
 
-function handlerOf(page: Page | undefined): HttpHandler | undefined {
-  if (!page) return undefined;
-  return async (request, reply) => {
-    const question = request.path.indexOf("?");
-    const path = question < 0 ? request.path : request.path.slice(0, question);
-    const query = new URLSearchParams(question < 0 ? "" : request.path.slice(question + 1));
-    const { method, headers, secure } = request;
-    const answer: PageReply = await page({ method, path, query, headers, secure });
-    reply.send(answer.status, answer.headers, answer.body);
-  };
+/** A socket that a killed server left behind answers nobody. One in use stays, and binding will say so. */
+async function removeStaleSocket(path: string): Promise<void> {
+  if (!(await systemDisk.exists(path))) return;
+  try {
+    (await systemNetwork.connect({ path })).destroy();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ECONNREFUSED") await systemDisk.remove(path);
+  }
 }

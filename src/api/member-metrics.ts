@@ -4,7 +4,6 @@ import type { MemberMetrics } from "../node/member-metrics.ts";
 import type { Replica } from "../node/replica-types.ts";
 import type { MetricRegistry } from "./metrics.ts";
 
-/** What only some builds of the server can tell; left out of the page where it is missing. */
 export interface MemberMetricSources {
   readonly replica: Replica;
   readonly metrics: MemberMetrics;
@@ -14,7 +13,6 @@ export interface MemberMetricSources {
     readonly watchers: number;
     readonly slow: number;
   };
-  readonly clientTraffic: () => { readonly receivedBytes: number; readonly sentBytes: number };
 }
 
 export function registerMemberMetrics(
@@ -75,16 +73,6 @@ function registerServer(registry: MetricRegistry, sources: MemberMetricSources):
     "etcd_server_quota_backend_bytes",
     "Size that the database may have.",
     () => status().quotaBytes,
-  );
-  registry.counter(
-    "etcd_network_client_grpc_received_bytes_total",
-    "Bytes received from clients.",
-    () => sources.clientTraffic().receivedBytes,
-  );
-  registry.counter(
-    "etcd_network_client_grpc_sent_bytes_total",
-    "Bytes sent to clients.",
-    () => sources.clientTraffic().sentBytes,
   );
 }
 

@@ -31,7 +31,7 @@ function fakeReplica(overrides: Partial<Record<keyof Replica, unknown>> = {}) {
           ? { error: "future" }
           : revision === 1
             ? { error: "compacted" }
-            : { hash: 12, hashRevision: 7, compactRevision: 2 },
+            : { hash: 12, revision: 7, compactRevision: 2 },
     },
     header: () => header,
     status: () => ({

@@ -1,12 +1,15 @@
 // Starts a member and everything that clients see of it: opens the data directory, registers the
 // services, listens on every address, publishes the member. The one place where all parts meet.
 
+import { join } from "node:path";
 import type { Logger } from "../base/log.ts";
+import { ConfigError } from "../config/config-error.ts";
 import type { ListenUrl } from "../config/listen-url.ts";
 import type { ServerConfig } from "../config/server-config.ts";
 import { ServerTls } from "../config/tls.ts";
 import { systemClock } from "../io/clock.ts";
 import { systemDisk } from "../io/disk.ts";
+import { diskWithoutSync } from "../io/disk-without-sync.ts";
 import { type MemberOptions, type OpenedMember, openMember } from "../node/open-member.ts";
 import { ClientListeners } from "./client-listeners.ts";
 import { memberServices } from "./services.ts";
@@ -35,9 +38,14 @@ export async function startServer(
   options: StartOptions = {},
 ): Promise<RunningServer> {
   const tls = await ServerTls.load(config);
-  const member = await openMember(memberOptions(config, options.memory === true), {
+  if (tls?.madeCertificate !== undefined) {
+    log.named("api/server").warn("made a self-signed certificate", { file: tls.madeCertificate });
+  }
+  const memory = options.memory === true;
+  if (!memory) await refuseToFoundInstead(config);
+  const member = await openMember(memberOptions(config, memory), {
     clock: systemClock,
-    disk: systemDisk,
+    disk: config.unsafeNoFsync ? diskWithoutSync(systemDisk) : systemDisk,
   });
   const failure = failureOf(member);
   let listeners: ClientListeners | undefined;
@@ -54,6 +62,16 @@ export async function startServer(
     await closeAll(listeners, member);
     throw error;
   }
+}
+
+/** Who wants to join a cluster must not end up as the founder of another. */
+async function refuseToFoundInstead(config: ServerConfig): Promise<void> {
+  if (config.initialClusterState !== "existing") return;
+  if (await systemDisk.exists(join(config.dataDir, "member"))) return;
+  throw new ConfigError(
+    "--initial-cluster-state=existing without data: this version can not join a cluster",
+    { hint: "Leave the flag out to found a new cluster of one member." },
+  );
 }
 
 async function closeAll(

@@ -27,8 +27,6 @@ const messageOverheadBytes = 512 * 1024;
 export interface MemberServices {
   readonly grpc: GrpcServer;
   readonly pages: HttpPages;
-  /** Numbers that only the listeners know, for the metrics page. */
-  traffic: () => { readonly receivedBytes: number; readonly sentBytes: number };
   /** Ends what would keep a drain from ending: streams without an end of their own. */
   endStreams(): void;
 }
@@ -68,7 +66,6 @@ export function memberServices(
       corsOrigins: config.corsOrigins,
       hostWhitelist: config.hostWhitelist,
     }),
-    traffic: () => ({ receivedBytes: 0, sentBytes: 0 }),
     endStreams: () => {
       watch.close();
       lease.close();
@@ -84,7 +81,6 @@ export function memberServices(
       watchers: replica.watchHub.watcherCount,
       slow: replica.watchHub.slowWatcherCount,
     }),
-    clientTraffic: () => services.traffic(),
   });
   registerGrpcMetrics(registry, grpc);
   registerProcessMetrics(registry, Date.now() / 1000 - process.uptime(), readProcessFacts);

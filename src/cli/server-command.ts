@@ -131,13 +131,14 @@ function announce(server: RunningServer, config: ServerConfig, log: Logger, io: 
   }
   const serverLog = log.named("cli/server");
   serverLog.info("ready to serve client requests", { "start-ms": Math.round(io.uptimeMs()) });
+  const traffic = config.listenClientHttpUrls.length > 0 ? "grpc" : "grpc+http";
   for (const url of server.clientUrls) {
     const isSecure = /^(https|unixs):/.test(url);
     const address = url.replace(/^\w+:\/\//, "");
     const message = isSecure
       ? "serving client traffic securely"
       : "serving client traffic insecurely; this is strongly discouraged!";
-    serverLog.info(message, { traffic: "grpc+http", address });
+    serverLog.info(message, { traffic, address });
   }
 }
 

@@ -37,8 +37,9 @@ export function explainServerFailure(error: unknown, dataDir: string): Explanati
 
 function explainSystemError(error: SystemError, dataDir: string): Explanation | undefined {
   if (error.syscall === "listen" || error.syscall === "bind") {
-    const where =
-      error.port === undefined ? (error.address ?? "") : `${error.address}:${error.port}`;
+    // The port of a unix socket is -1.
+    const isTcp = error.port !== undefined && error.port >= 0;
+    const where = isTcp ? `${error.address}:${error.port}` : (error.address ?? "");
     return explainListenError(error, where);
   }
   switch (error.code) {

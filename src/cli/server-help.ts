@@ -51,7 +51,11 @@ export function helpText(program: Program): string {
     `Flags are those of etcd ${etcdVersion}. Each can also be set by an environment variable`,
     "(--data-dir: ETCD_DATA_DIR) or a key of the YAML file that --config-file names.",
     `Flags marked * are accepted so that scripts made for etcd run, and do nothing yet.`,
-    ...flagGroups.flatMap(([title, group]) => ["", `${title}:`, ...groupLines(Object.keys(group))]),
+    ...flagGroups.flatMap(([title, group]) => [
+      "",
+      `${title}:`,
+      ...groupLines(program, Object.keys(group)),
+    ]),
     "",
     `  --config-file ''`,
     "    File with the settings; all flags and variables are ignored then.",
@@ -61,10 +65,16 @@ export function helpText(program: Program): string {
   ].join("\n");
 }
 
-function groupLines(names: readonly string[]): string[] {
+const dataDirs: Readonly<Record<Program, string>> = {
+  portal: "./portal-data",
+  etcd: "${name}.etcd",
+};
+
+function groupLines(program: Program, names: readonly string[]): string[] {
   return (names as readonly FlagName[]).flatMap((name) => {
     const flag = flags[name];
     const mark = flag.hasEffect ? "" : " *";
-    return [`  --${name} '${flag.defaultText}'${mark}`, `    ${flag.help}`];
+    const defaultText = name === "data-dir" ? dataDirs[program] : flag.defaultText;
+    return [`  --${name} '${defaultText}'${mark}`, `    ${flag.help}`];
   });
 }

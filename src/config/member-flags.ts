@@ -7,9 +7,8 @@ export const memberFlags = {
   "data-dir": text("", "Folder that holds all of the member's data."),
   "wal-dir": inert(text("", "Folder for the write-ahead log, when it should lie elsewhere.")),
   "snapshot-count": number(10_000, "Log entries after which the log may be cut."),
-  "snapshot-catchup-entries": number(
-    5_000,
-    "Log entries kept behind a cut for members that lag behind.",
+  "snapshot-catchup-entries": inert(
+    number(5_000, "Log entries kept behind a cut for members that lag behind."),
   ),
   "heartbeat-interval": number(100, "Milliseconds between heartbeats of the leader."),
   "election-timeout": number(
@@ -19,7 +18,9 @@ export const memberFlags = {
   "initial-election-tick-advance": inert(
     boolean(true, "Start the first election sooner after a start."),
   ),
-  "listen-peer-urls": urls("http://localhost:2380", "Addresses for the traffic between members."),
+  "listen-peer-urls": inert(
+    urls("http://localhost:2380", "Addresses for the traffic between members."),
+  ),
   "listen-client-urls": urls(
     "http://localhost:2379",
     "Addresses for clients: gRPC, and HTTP unless --listen-client-http-urls is given.",
@@ -41,7 +42,7 @@ export const memberFlags = {
     0,
     "Longest time between flushes to the database; 0s is 100ms.",
   ),
-  "backend-batch-limit": number(0, "Changes between flushes to the database; 0 is 10000."),
+  "backend-batch-limit": inert(number(0, "Changes between flushes to the database; 0 is 10000.")),
   "max-txn-ops": number(128, "Operations that one transaction may hold.", 1),
   "max-request-bytes": number(1_572_864, "Largest request a client may send, in bytes.", 1),
   "max-concurrent-streams": number(

@@ -59,7 +59,7 @@ export const authFlags = {
 
 export const observationFlags = {
   "enable-pprof": inert(boolean(false, "Serve profiles under /debug/pprof.")),
-  metrics: choice(["basic", "extensive"], "Detail of the metrics."),
+  metrics: inert(choice(["basic", "extensive"], "Detail of the metrics.")),
   "listen-metrics-urls": urls("", "Further addresses for /metrics and the health pages."),
   logger: choice(["zap"], "Kind of log; zap is the one."),
   "log-outputs": list("default", "default, stderr, stdout, or files to append to."),

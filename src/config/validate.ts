@@ -117,7 +117,7 @@ function checkTls(config: ServerConfig): void {
   }
   const hasTls = tls.certFile !== "" || tls.autoTls;
   const clientUrls = [...config.listenClientUrls, ...config.listenClientHttpUrls];
-  for (const { secure, url } of clientUrls) {
+  for (const { secure, url } of [...clientUrls, ...config.listenMetricsUrls]) {
     if (secure && !hasTls) {
       throw new ConfigError(
         `TLS key/cert (--cert-file, --key-file) must be provided for client url ${url} with HTTPS scheme`,
