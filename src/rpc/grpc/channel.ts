@@ -163,6 +163,11 @@ export class Channel {
     await Promise.all(this.#subchannels.map((subchannel) => subchannel.shutdown(graceMs)));
   }
 
+  /** For calls: the clock of their deadlines. */
+  nowMs(): number {
+    return this.#clock.now();
+  }
+
   /** For calls: finds a session now or later. */
   place(call: ClientCall): void {
     if (this.#state === "SHUTDOWN") {

@@ -37,6 +37,7 @@ export interface CallOwner {
   readonly deadlines: DeadlineWheel;
   readonly budget: ByteBudget;
   readonly streamHighWaterBytes: number;
+  nowMs(): number;
   /** The request headers of this call as they are now. */
   headersFor(call: ClientCall, session: ClientHttp2Session): HeaderList | PreparedHeaders;
   /** Finds a session for the call: calls `begin` or `finish`, now or later. */
@@ -245,7 +246,11 @@ export class ClientCall implements ClientCallHandle, StreamReceiver {
     if (errorCode === ErrorCode.REFUSED_STREAM && this.#repeat()) return;
     if (this.#outcome !== undefined) return;
     const isLost = stream === undefined || stream.session.closed;
-    const code = isLost ? Status.UNAVAILABLE : codeOfReset(errorCode);
+    let code: StatusCode = isLost ? Status.UNAVAILABLE : codeOfReset(errorCode);
+    // The server's clock may ring before our timer does.
+    if (code === Status.CANCELLED && this.#owner.nowMs() >= this.deadlineMs) {
+      code = Status.DEADLINE_EXCEEDED;
+    }
     const text = isLost
       ? `error reading from server: ${reason}`
       : `stream terminated by RST_STREAM with error code: ${nameOfErrorCode(errorCode)}`;

@@ -56,6 +56,24 @@ export class ServerUnaryCall extends ServerCallBase implements RawUnaryCall {
     this.sendStatus(Status.OK, "", undefined);
   }
 
+  replyParts(parts: readonly Uint8Array[]): void {
+    const length = parts.reduce((sum, part) => sum + part.length, 0);
+    if (!this.isPlainReply || length > this.core.maxSendMessageBytes) {
+      const message = Buffer.concat(parts);
+      this.reply(message, 0, length);
+      return;
+    }
+    if (!this.beginAnswer(Status.OK, "")) return;
+    this.stats.messagesSent++;
+    this.headersSent = true;
+    this.stream.sendHeaders(okHeaders, false);
+    const prefix = Buffer.alloc(5);
+    prefix.writeUInt32BE(length, 1);
+    this.stream.sendData(prefix, 0, prefix.length, false);
+    for (const part of parts) this.stream.sendData(part, 0, part.length, false);
+    this.stream.sendTrailers(okTrailers);
+  }
+
   fail(code: StatusCode, message: string, trailers?: Metadata): void {
     if (this.beginAnswer(code, message)) this.sendStatus(code, message, trailers);
   }

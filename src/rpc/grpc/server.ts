@@ -6,6 +6,7 @@ import { AssertionError } from "../../base/assert.ts";
 import { Status } from "../../base/status.ts";
 import { type Clock, systemClock } from "../../io/clock.ts";
 import type { Network } from "../../io/network.ts";
+import type { HttpHandler } from "../http2/http-handler.ts";
 import { type Listener, type ListenOptions, listen } from "../http2/listener.ts";
 import type {
   HeaderList,
@@ -155,6 +156,7 @@ export class GrpcServer {
   async listen(options: GrpcListenOptions): Promise<Listener> {
     const listener = await listen(
       {
+        httpHandler: refuseHttp,
         ...options,
         onGrpcStream: this.onStream,
         sessionEvents: this.sessionEvents,
@@ -249,6 +251,11 @@ const defaultKeepalive: KeepaliveOptions = {
 };
 
 const defaultPingPolicy: PingPolicy = { minTimeMs: 5 * 60 * 1000, permitWithoutStream: false };
+
+/** For servers that serve nothing but gRPC. */
+const refuseHttp: HttpHandler = (_request, reply) => {
+  reply.send(415, { "content-type": "text/plain" }, "this is a gRPC server\n");
+};
 
 /** Answers a request that has no call. */
 function refuse(stream: Http2Stream, head: CallHead): StreamReceiver {

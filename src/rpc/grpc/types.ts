@@ -87,6 +87,8 @@ export interface ServerCall {
 export interface RawUnaryCall extends ServerCall {
   /** Ends the call with OK and this message. Ignored when the call was cancelled. The bytes must not change afterwards. */
   reply(source: Uint8Array, start: number, end: number): void;
+  /** As `reply`, with a message that is the parts one after another; for large ones. */
+  replyParts(parts: readonly Uint8Array[]): void;
   fail(code: StatusCode, message: string, trailers?: Metadata): void;
   /** Called at most once, and never after an answer. */
   onCancel: (() => void) | undefined;
