@@ -18,6 +18,7 @@ import {
 } from "../wire/generated/rpc.ts";
 import { PutView, RangeView } from "../wire/kv-requests.ts";
 import { HeaderEncoder, ReplyWriter, rangeBodySize, writeRangeBody } from "../wire/reply-writer.ts";
+import { sendRange } from "./range-reply.ts";
 import { registerRangeStream } from "./range-stream.ts";
 import { checkPut, checkRange, checkTxn, isReadOnlyTxn, isSerializableTxn } from "./txn-check.ts";
 
@@ -173,14 +174,15 @@ export class KvService implements TicketReceiver {
   }
 
   #serveRange(call: RawUnaryCall, request: RangeRequest): void {
-    const result = this.#replica.store.range(rangeOptionsOf(request));
-    if ("error" in result) {
-      const isCompacted = result.error === "compacted";
-      refuse(call, isCompacted ? EtcdErrors.compacted : EtcdErrors.futureRevision);
-      return;
-    }
-    this.#writeRangeReply(result);
-    this.#reply(call);
+    const { store, raftTerm } = this.#replica;
+    sendRange(store, this.#header, raftTerm, rangeOptionsOf(request), this.#writer, {
+      get cancelled() {
+        return call.cancelled;
+      },
+      reply: (source, start, end) => call.reply(source, start, end),
+      replyParts: (parts) => call.replyParts(parts),
+      refuse: (error) => refuse(call, error),
+    });
   }
 
   #writeRangeReply(result: {

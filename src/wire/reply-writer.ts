@@ -23,6 +23,26 @@ export class ReplyWriter {
     this.start = this.end;
   }
 
+  /** Leaves the message that is being written to a writer of its own; this one goes on in a new buffer. */
+  split(): ReplyWriter {
+    const other = new ReplyWriter();
+    const fresh = other.buffer;
+    other.buffer = this.buffer;
+    other.start = this.start;
+    other.end = this.end;
+    this.buffer = fresh;
+    this.start = this.end = 0;
+    return other;
+  }
+
+  /** Goes on in a new buffer with room for `sizeBytes`; returns what was written of the message so far. */
+  continueInNewBuffer(sizeBytes: number): Uint8Array {
+    const part = this.buffer.subarray(this.start, this.end);
+    this.buffer = Buffer.allocUnsafeSlow(Math.max(chunkBytes, sizeBytes));
+    this.start = this.end = 0;
+    return part;
+  }
+
   byte(value: number): void {
     this.buffer[this.end++] = value;
   }
