@@ -120,11 +120,6 @@ function registerStorage(
     "Last compacted revision.",
     () => store.compactRevision,
   );
-  registry.counter(
-    "etcd_debugging_mvcc_db_compaction_keys_total",
-    "Revisions removed by compaction.",
-    () => metrics.compactedRevisions.value,
-  );
   registry.histogram(
     "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds",
     "Time of one step of a compaction.",

@@ -20,7 +20,6 @@ export class MemberMetrics {
   readonly leasesRevoked = new Counter();
   readonly leasesRenewed = new Counter();
   readonly leasesExpired = new Counter();
-  readonly compactedRevisions = new Counter();
   /** One bounded step of a compaction, in milliseconds. */
   readonly compactionPauseMs = new Histogram(exponentialBounds(1, 2, 13));
 }
