@@ -97,6 +97,8 @@ export class WatchHub {
   onWork: (() => void) | undefined;
   /** Events handed to sinks since the start. */
   deliveredEvents = 0;
+  /** Responses handed to sinks by `flush` since the start: what consumers pay for. */
+  liveResponses = 0;
 
   readonly #history: EventHistory;
   readonly #limits: WatchHubLimits;
@@ -287,6 +289,7 @@ export class WatchHub {
       const watcher = synced[i] as Watcher;
       if (watcher.state !== "synced") continue; // cancelled by a sink in this round
       if (watcher.sink.deliver(run, 0, count, true)) {
+        this.liveResponses++;
         this.deliveredEvents += count;
       } else if (watcher.state === "synced") {
         this.#block(watcher, run.revisions[0] as number);

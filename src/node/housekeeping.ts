@@ -16,6 +16,10 @@ import { CommandField, type Replica } from "./replica-types.ts";
 /** Leases that are ended in one tick. */
 const revokesPerTickMax = 200;
 
+/** After a delivery of live events: about what a response costs its reader. */
+const watchPauseMsPerResponse = 0.01;
+const watchPauseMsMax = 10;
+
 /** What housekeeping needs of the replica that it serves. */
 type HousekeptReplica = Pick<Replica, "memberId" | "propose" | "proposeAsync"> & {
   readonly appliedIndex: number;
@@ -37,6 +41,7 @@ export class Housekeeping {
   #compactRevision: number;
   readonly #compactionWaiters: (() => void)[] = [];
   #watchWorkQueued = false;
+  #watchPauseEndMs = 0;
   #noSpaceRaised = false;
   #stopped = false;
   /** The last flush failed; why. */
@@ -184,11 +189,30 @@ export class Housekeeping {
   #queueWatchWork(): void {
     if (this.#watchWorkQueued || this.#stopped) return;
     this.#watchWorkQueued = true;
-    setImmediate(() => {
-      this.#watchWorkQueued = false;
-      if (this.#stopped) return;
-      this.#watchHub.flush();
-      if (this.#watchHub.catchUp()) this.#queueWatchWork();
-    });
+    setImmediate(() => this.#serveWatchers());
+  }
+
+  /**
+   * Delivers what was published, unless the last delivery went to so many that its readers are still busy:
+   * what gathers meanwhile goes out as one response each, which costs them far less than many.
+   */
+  #serveWatchers(): void {
+    this.#watchWorkQueued = false;
+    if (this.#stopped) return;
+    const hub = this.#watchHub;
+    const nowMs = this.#clock.now();
+    if (!hub.needsFlush || nowMs >= this.#watchPauseEndMs) {
+      const before = hub.liveResponses;
+      hub.flush();
+      const pauseMs = (hub.liveResponses - before) * watchPauseMsPerResponse;
+      this.#watchPauseEndMs = nowMs + Math.min(pauseMs, watchPauseMsMax);
+    }
+    if (hub.catchUp()) {
+      this.#queueWatchWork();
+    } else if (hub.needsFlush) {
+      this.#watchWorkQueued = true;
+      const waitMs = this.#watchPauseEndMs - nowMs;
+      this.#clock.setTimer(waitMs, () => this.#serveWatchers(), { unref: true });
+    }
   }
 }
