@@ -4,7 +4,7 @@
 import { Status, type StatusCode, StatusError } from "../base/status.ts";
 import { type FieldReader, varintSizeBig } from "../base/varint.ts";
 import type { Clock } from "../io/clock.ts";
-import { RenewResult } from "../lease/lessor.ts";
+import { RenewResult } from "../node/lease-words.ts";
 import { CommandField, type Replica } from "../node/replica-types.ts";
 import type { RawStreamCall, RawStreamHandler } from "../rpc/grpc/types.ts";
 import { EtcdErrors, toStatusError } from "../wire/errors.ts";

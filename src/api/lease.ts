@@ -5,7 +5,7 @@ import { assert, unreachable } from "../base/assert.ts";
 import { Status, type StatusCode, StatusError } from "../base/status.ts";
 import { FieldReader, varintSizeBig, writeVarintBig } from "../base/varint.ts";
 import type { Clock } from "../io/clock.ts";
-import { LeaseIds } from "../lease/lease-id.ts";
+import { LeaseIds } from "../node/lease-words.ts";
 import { CommandField, type Replica, type TicketReceiver } from "../node/replica-types.ts";
 import type { GrpcServer } from "../rpc/grpc/server.ts";
 import type { RawStreamCall, RawUnaryCall, RawUnaryHandler } from "../rpc/grpc/types.ts";

@@ -3,7 +3,7 @@
 // requests until it has drained, so that what it holds is bounded whatever the client does.
 
 import { varintSize, varintSizeBig, writeVarint, writeVarintBig } from "../base/varint.ts";
-import { isEmptyWatchRange, type Watcher, type WatchSink } from "../mvcc/watch-hub.ts";
+import type { Watcher, WatchSink } from "../mvcc/watch-hub.ts";
 import type { EventRun } from "../mvcc/watch-run.ts";
 import type { RawStreamCall, RawStreamHandler } from "../rpc/grpc/types.ts";
 import { EtcdErrors } from "../wire/errors.ts";
@@ -233,7 +233,7 @@ export class WatchStream implements RawStreamHandler {
     }
     const key = request.key.length === 0 ? Buffer.alloc(1) : request.key;
     const rangeEnd = rangeEndOf(request.rangeEnd);
-    if (isEmptyWatchRange(key, rangeEnd)) {
+    if (this.#service.hub.isEmptyRange(key, rangeEnd)) {
       this.#refuse(emptyRange);
       return;
     }

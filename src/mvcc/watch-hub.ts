@@ -152,9 +152,15 @@ export class WatchHub {
     return this.#ready.size > 0;
   }
 
-  /** Begins a watch; the range must not be empty (`isEmptyWatchRange`). Never calls `sink` before it returns. */
+  /** True when [key, rangeEnd) holds nothing and can not be watched. */
+  isEmptyRange(key: Uint8Array, rangeEnd: Uint8Array | undefined): boolean {
+    if (rangeEnd === undefined || rangeEnd.length === 0) return false;
+    return Buffer.compare(key, rangeEnd) >= 0;
+  }
+
+  /** Begins a watch; the range must not be empty (`isEmptyRange`). Never calls `sink` before it returns. */
   watch(spec: WatchSpec, sink: WatchSink): Watcher {
-    assert(!isEmptyWatchRange(spec.key, spec.rangeEnd), "a watch on an empty range");
+    assert(!this.isEmptyRange(spec.key, spec.rangeEnd), "a watch on an empty range");
     this.#revision = Math.max(this.#revision, this.#history.currentRevision);
     const group = this.#index.acquire(latin1(spec.key), latin1End(spec.rangeEnd), {
       prevKv: spec.prevKv === true,
@@ -467,12 +473,6 @@ export class WatchHub {
     this.#workSignalled = true;
     this.onWork?.();
   }
-}
-
-/** True when [key, rangeEnd) holds nothing. */
-export function isEmptyWatchRange(key: Uint8Array, rangeEnd: Uint8Array | undefined): boolean {
-  if (rangeEnd === undefined || rangeEnd.length === 0) return false;
-  return Buffer.compare(key, rangeEnd) >= 0;
 }
 
 function latin1(bytes: Uint8Array): string {
