@@ -184,10 +184,17 @@ export class Compactor {
   }
 }
 
+interface KeyGarbage {
+  /** The version that goes, when it is one alone. */
+  readonly only: Location | undefined;
+  /** Versions before this revision are gone after the step. */
+  readonly bound: RevisionBound;
+}
+
 /** Versions to take out in one step, by the chunks and by the keys they belong to. */
 class Garbage {
   readonly #chunks = new Map<string, { main: number; sub: number; drops: Location[] }>();
-  readonly #names = new Map<string, Map<string, RevisionBound>>();
+  readonly #keys = new Map<string, KeyGarbage>();
   count = 0;
 
   /** Notes a version of `key` that goes; all its versions before (main, sub) are known to be gone then. */
@@ -198,20 +205,24 @@ class Garbage {
     const chunk = this.#chunks.get(id);
     if (chunk) chunk.drops.push(location);
     else this.#chunks.set(id, { main: chunkMain, sub: chunkSub, drops: [location] });
-    const name = rowNameOf(key);
-    const bounds = this.#names.get(name) ?? new Map<string, RevisionBound>();
-    this.#names.set(name, bounds);
-    bounds.set(key, { main, sub });
+    const only = this.#keys.has(key) ? undefined : location;
+    this.#keys.set(key, { only, bound: { main, sub } });
   }
 
   drop(state: StoreState, batch: WriteBatch): void {
     for (const { main, sub, drops } of this.#chunks.values()) {
       rewriteChunk(state.backend, batch, main, sub, drops);
     }
+    const { versions } = state.reader;
     const arena = new RowArena();
-    for (const [name, bounds] of this.#names) {
-      state.reader.versions.trim(batch, arena, name, bounds);
+    const names = new Map<string, Map<string, RevisionBound>>();
+    for (const [key, { only, bound }] of this.#keys) {
+      const name = rowNameOf(key);
+      if (only && versions.dropAlone(batch, name, only)) continue;
+      const bounds = names.get(name) ?? new Map<string, RevisionBound>();
+      names.set(name, bounds.set(key, bound));
     }
+    for (const [name, bounds] of names) versions.trim(batch, arena, name, bounds);
   }
 }
 

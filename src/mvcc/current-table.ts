@@ -25,6 +25,8 @@ export interface KeyPage {
 export class CurrentTable {
   readonly #backend: Backend;
   readonly #reader = new RowReader(Buffer.alloc(0));
+  /** One for each length, below that of folded keys. */
+  readonly #keyBuffers: Buffer[] = [];
 
   constructor(backend: Backend) {
     this.#backend = backend;
@@ -33,7 +35,7 @@ export class CurrentTable {
   get(key: string): KeyMeta | undefined {
     if (key.length === 0) return undefined;
     if (key.length >= foldedKeyBytes) return this.folded(rowNameOf(key)).get(key);
-    const row = this.#backend.view("current", latin1Bytes(key));
+    const row = this.#backend.view("current", this.#keyBytes(key));
     return row && this.#read(row, 0);
   }
 
@@ -63,6 +65,18 @@ export class CurrentTable {
       }
     });
     return { keys, metas, next: rows < limit ? undefined : afterRow(lastName) };
+  }
+
+  /** The key's bytes, in a buffer that is used again for the next key of this length. */
+  #keyBytes(key: string): Buffer {
+    const { length } = key;
+    let bytes = this.#keyBuffers[length];
+    if (!bytes) {
+      bytes = Buffer.alloc(length);
+      this.#keyBuffers[length] = bytes;
+    }
+    bytes.latin1Write(key, 0, length);
+    return bytes;
   }
 
   /** All keys of a folded row. */

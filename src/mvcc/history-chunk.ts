@@ -109,6 +109,8 @@ export class ChunkReader {
   }
 
   copyKeyValue(): Buffer {
-    return Buffer.from(this.source.subarray(this.keyValueStart, this.keyValueEnd));
+    const copy = Buffer.allocUnsafe(this.keyValueEnd - this.keyValueStart);
+    (this.source as Buffer).copy(copy, 0, this.keyValueStart, this.keyValueEnd);
+    return copy;
   }
 }

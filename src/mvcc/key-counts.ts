@@ -17,7 +17,7 @@ export type KeyLister = (
   visit: (key: string) => boolean | undefined,
 ) => void;
 
-export const bucketKeysMax = 4096;
+export const bucketKeysMax = 2048;
 
 export class KeyCounts {
   /** Ascending; the first is "". Bucket i holds the keys from bounds[i] to below bounds[i + 1]. */
@@ -57,6 +57,8 @@ export class KeyCounts {
 
   count(start: string, end: string | undefined, list: KeyLister): number {
     if (end !== undefined && end <= start) return 0;
+    // No key is empty, so this start is that of the first bucket.
+    if (start === "\0") start = "";
     const first = this.#bucketOf(start);
     const last = end === undefined ? this.#bounds.length - 1 : this.#bucketOf(end);
     if (first === last) return this.#countWithin(first, start, end, list);
@@ -104,28 +106,29 @@ export class KeyCounts {
   }
 
   #split(bucket: number, list: KeyLister): void {
-    const bounds: string[] = [];
+    const bounds = [this.#bounds[bucket] as string];
     const counts: number[] = [];
-    let bound = this.#bounds[bucket] as string;
+    let left = this.#counts[bucket] as number;
     let count = 0;
     let previous = "";
-    list(bound, this.#bounds[bucket + 1], (key) => {
+    // The last part's count follows from the others', so its keys need not be visited.
+    list(bounds[0] as string, this.#bounds[bucket + 1], (key) => {
       if (count >= bucketKeysMax / 2) {
         const separator = separatorOf(previous, key);
         // Keys that only differ far behind can not be told apart by a boundary.
         if (separator.length < foldedKeyBytes) {
-          bounds.push(bound);
+          bounds.push(separator);
           counts.push(count);
-          bound = separator;
+          left -= count;
           count = 0;
+          if (left <= bucketKeysMax) return false;
         }
       }
       count++;
       previous = key;
       return undefined;
     });
-    bounds.push(bound);
-    counts.push(count);
+    counts.push(left);
     this.#bounds.splice(bucket, 1, ...bounds);
     this.#counts.splice(bucket, 1, ...counts);
     for (const changed of bounds) {

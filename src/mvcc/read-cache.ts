@@ -1,48 +1,46 @@
-// Values read from the backend, kept as bytes for keys that are read again and again. Bounded in bytes; what was
-// added first goes first, since what is read often comes back at once.
+// Values read from the backend, kept as bytes for keys that are read again and again. Bounded in bytes. Two
+// generations: what was used since the young one began survives when the old one is given up.
 
 /** What an entry takes beside its bytes, about. */
 const entryOverheadBytes = 160;
 
 export class ReadCache {
-  readonly #bytesMax: number;
-  readonly #entries = new Map<string, Uint8Array>();
-  #bytes = 0;
+  readonly #generationBytesMax: number;
+  #young = new Map<string, Uint8Array>();
+  #old = new Map<string, Uint8Array>();
+  #youngBytes = 0;
 
   constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
+    this.#generationBytesMax = bytesMax / 2;
   }
 
   get(key: string): Uint8Array | undefined {
-    return this.#entries.get(key);
+    const value = this.#young.get(key);
+    if (value) return value;
+    const old = this.#old.get(key);
+    if (old) this.put(key, old);
+    return old;
   }
 
-  /** `key` must not be in the cache. */
+  /** `key` must not have been put since the young generation began. */
   put(key: string, value: Uint8Array): void {
-    const bytes = cost(key, value);
-    if (bytes > this.#bytesMax / 8) return;
-    this.#entries.set(key, value);
-    this.#bytes += bytes;
-    if (this.#bytes <= this.#bytesMax) return;
-    for (const [oldest, old] of this.#entries) {
-      this.#entries.delete(oldest);
-      this.#bytes -= cost(oldest, old);
-      if (this.#bytes <= this.#bytesMax) return;
+    const bytes = key.length + value.length + entryOverheadBytes;
+    if (bytes > this.#generationBytesMax / 4) return;
+    if (this.#youngBytes + bytes > this.#generationBytesMax) {
+      this.#old = this.#young;
+      this.#young = new Map();
+      this.#youngBytes = 0;
     }
+    this.#young.set(key, value);
+    this.#youngBytes += bytes;
   }
 
   /** Forgets keys that have changed. */
   drop(keys: Iterable<string>): void {
-    if (this.#entries.size === 0) return;
+    if (this.#young.size === 0 && this.#old.size === 0) return;
     for (const key of keys) {
-      const value = this.#entries.get(key);
-      if (!value) continue;
-      this.#entries.delete(key);
-      this.#bytes -= cost(key, value);
+      this.#young.delete(key);
+      this.#old.delete(key);
     }
   }
-}
-
-function cost(key: string, value: Uint8Array): number {
-  return key.length + value.length + entryOverheadBytes;
 }

@@ -68,7 +68,8 @@ export class Reader implements ValueSource {
       for (const { keys } of this.generations)
         merge.addOverlay(keys.slice(from, merge.bound, limit), limit);
       for (let key = merge.next(); key !== undefined; key = merge.next()) {
-        const found = this.#changeOf(key) ?? (page.metas[merge.backendIndex] as KeyMeta);
+        const change = merge.isElsewhere ? this.#changeOf(key) : undefined;
+        const found = change ?? (page.metas[merge.backendIndex] as KeyMeta);
         if (found instanceof Change && found.isTombstone) continue;
         if (visit(key, found) === false) return;
       }
@@ -171,6 +172,8 @@ class PageMerge {
   bound: string | undefined;
   /** Position of the last key returned in the backend's page; -1 when it is not there. */
   backendIndex = -1;
+  /** Whether the last key returned is in a list other than the backend's page. */
+  isElsewhere = false;
   readonly #lists: (readonly string[])[];
   readonly #at: number[];
 
@@ -193,6 +196,7 @@ class PageMerge {
 
   next(): string | undefined {
     const lists = this.#lists;
+    if (lists.length === 1) return this.#nextOfBackend();
     let least: string | undefined;
     for (let i = 0; i < lists.length; i++) {
       const key = (lists[i] as string[])[this.#at[i] as number];
@@ -200,12 +204,24 @@ class PageMerge {
     }
     if (least === undefined || (this.bound !== undefined && least >= this.bound)) return undefined;
     this.backendIndex = -1;
+    this.isElsewhere = false;
     for (let i = 0; i < lists.length; i++) {
       const at = this.#at[i] as number;
       if ((lists[i] as string[])[at] !== least) continue;
       if (i === 0) this.backendIndex = at;
+      else this.isElsewhere = true;
       this.#at[i] = at + 1;
     }
     return least;
+  }
+
+  /** As `next`, when there is nothing to merge. */
+  #nextOfBackend(): string | undefined {
+    const at = this.#at[0] as number;
+    const key = (this.#lists[0] as string[])[at];
+    if (key === undefined || (this.bound !== undefined && key >= this.bound)) return undefined;
+    this.backendIndex = at;
+    this.#at[0] = at + 1;
+    return key;
   }
 }

@@ -104,6 +104,17 @@ export class VersionsTable {
     batch.put("versions", firstKey(name, sections), encodeSections(arena, name, sections));
   }
 
+  /** Drops an entry that is alone in its row. False, and nothing is done, when it is not. */
+  dropAlone(batch: WriteBatch, name: string, { main, sub }: RevisionBound): boolean {
+    if (isFolded(name)) return false;
+    const key = versionsKey(name, main, sub);
+    const row = this.#backend.view("versions", key);
+    // No suffix, one entry.
+    if (row?.[0] !== 0 || row[1] !== 1) return false;
+    batch.delete("versions", key);
+    return true;
+  }
+
   /** Drops the entries of each of these keys, all of one row name, that lie before the revision given for it. */
   trim(
     batch: WriteBatch,
