@@ -166,9 +166,12 @@ export function serveHttp2(
 
 /** A node:http server without a socket of its own: connections are emitted into it. */
 export function makeHttp1Server(handler: HttpHandler): http.Server {
-  return http.createServer((incoming, response) => {
+  const server = http.createServer((incoming, response) => {
     void serveHttp1(incoming, response, handler);
   });
+  // node starts its watch over idle and slow connections when a server begins to listen.
+  server.emit("listening");
+  return server;
 }
 
 async function serveHttp1(

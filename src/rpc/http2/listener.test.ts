@@ -207,6 +207,19 @@ test("close lets a request finish and then refuses connections", async () => {
   await expect(dial({ port: listener.port })).rejects.toThrow("ECONNREFUSED");
 });
 
+test("close does not wait for idle keep-alive connections", async () => {
+  const listener = await open({});
+  const agent = new http.Agent({ keepAlive: true });
+  closers.push(() => agent.destroy());
+  const { port } = listener;
+  await new Promise<void>((resolve) => {
+    http.get({ port, agent }, (response) => response.resume().on("end", resolve));
+  });
+  const before = performance.now();
+  await listener.close(10_000);
+  expect(performance.now() - before).toBeLessThan(2_000);
+});
+
 test("an address in use is an error, and connecting can be given up", async () => {
   const { port } = await open({});
   await expect(listen({ port })).rejects.toThrow("EADDRINUSE");

@@ -190,15 +190,15 @@ class Door implements Listener, ServerHandler {
     this.#closing = true;
     await this.listener?.close();
     for (const connection of this.#undecided) connection.destroy();
-    this.#http1.closeIdleConnections();
     const cut = this.#host.clock.setTimer(graceMs, () => {
       for (const socket of this.#http1Sockets) socket.destroy();
     });
     const http1Done = [...this.#http1Sockets].map(
       (socket) => new Promise<void>((resolve) => socket.once("close", () => resolve())),
     );
-    // Idle keep-alive connections have nothing to finish.
-    if (http1Done.length > 0) this.#http1.closeIdleConnections();
+    // Ends idle keep-alive connections, which have nothing to finish, and node's watch over them.
+    this.#http1.close();
+    this.#http1.closeIdleConnections();
     await Promise.all([
       ...[...this.sessions].map((session) => session.shutdown(graceMs)),
       ...http1Done,

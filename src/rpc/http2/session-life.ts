@@ -33,6 +33,7 @@ export abstract class SessionLife
   readonly whenClosed: Promise<void>;
   lastReceivedMs: number;
   draining = false;
+  peerHeaderListBytesMax = Number.POSITIVE_INFINITY;
   /** False once the connection is beyond repair. */
   reading = true;
   /** The highest stream id that the peer has opened. */

@@ -267,6 +267,7 @@ export abstract class Session extends SessionLife implements FrameSink {
     }
     if (settings.headerTableBytes >= 0)
       this.sender.encoder.setTableBytes(settings.headerTableBytes);
+    if (settings.headerListBytesMax >= 0) this.peerHeaderListBytesMax = settings.headerListBytesMax;
     if (settings.windowBytes >= 0) this.#changePeerWindow(settings.windowBytes);
     if (!this.reading) return;
     this.sender.controlFrame(FrameType.SETTINGS, Flag.ACK, source, start, start);

@@ -93,6 +93,8 @@ export interface Http2Session {
   /** How many HEADERS and DATA frames were sent; only ever grows (keepalive enforcement compares it). */
   readonly framesSent: number;
   readonly closed: boolean;
+  /** The longest header list (HTTP/2's count) that the peer says it accepts; Infinity when it says nothing. Not enforced here. */
+  readonly peerHeaderListBytesMax: number;
   /** A GOAWAY was sent or received: no new streams. */
   readonly draining: boolean;
   /** Round trip in ms. Rejects when the session closes first. */
