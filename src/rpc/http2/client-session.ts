@@ -148,11 +148,9 @@ export class ClientSession extends Session implements ClientHttp2Session {
     if (this.isIdle(streamId)) {
       return this.connectionError(ErrorCode.PROTOCOL_ERROR, "HEADERS on an idle stream");
     }
-    const how = this.closedStreams.lookUp(streamId);
-    if (how === "ended") {
+    // Replies to requests that we have reset are ignored, however long ago that was.
+    if (this.closedStreams.lookUp(streamId) === "ended") {
       this.connectionError(ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream");
-    } else if (how === "unknown") {
-      this.streamError(streamId, ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream");
     }
   }
 

@@ -352,3 +352,30 @@ test("a GET whose stream the server refused while draining can be repeated elsew
   expect(readUint32(reset?.payload as Buffer, 0)).toBe(ErrorCode.REFUSED_STREAM);
   expect(peer.closed).toBe(false);
 });
+
+test("a client that gives up thousands of calls at once keeps its connection", async () => {
+  const held: Http2Stream[] = [];
+  const { client, server } = await connected({
+    onStream: (stream) => {
+      held.push(stream);
+      return new Recorder();
+    },
+  });
+  const streams = Array.from({ length: 4_000 }, () =>
+    client.request(requestHeaders, true, new Recorder()),
+  );
+  await settle();
+  expect(held.length).toBe(4_000);
+  // The replies cross the resets.
+  for (const stream of held) stream.sendUnary(grpcHeaders, Buffer.from("ok"), 0, 2, grpcTrailers);
+  for (const stream of streams) stream.reset(ErrorCode.CANCEL);
+  await settle();
+  expect(client.closed || server.closed).toBe(false);
+  expect(client.activeStreams + server.activeStreams).toBe(0);
+  const after = new Recorder();
+  client.request(requestHeaders, true, after);
+  await settle();
+  held.at(-1)?.sendUnary(grpcHeaders, Buffer.from("ok"), 0, 2, grpcTrailers);
+  await settle();
+  expect(after.ended).toBe(true);
+});
