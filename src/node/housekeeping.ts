@@ -76,7 +76,7 @@ export class Housekeeping {
 
   /** Called every flush interval. */
   tick(): void {
-    if (this.#store.dirty) this.#flush();
+    if (this.#store.dirty || this.#isLogLong()) this.#flush();
     this.#endLeases();
   }
 
@@ -85,7 +85,17 @@ export class Housekeeping {
     this.#stopped = true;
     this.#watchHub.onWork = undefined;
     await this.#flushing;
-    if (this.#store.dirty) await this.#store.flush(this.#replica.appliedIndex);
+    if (!this.#store.dirty) return;
+    // A database that fails does not keep the member from closing: the log holds it all.
+    await this.#store.flush(this.#replica.appliedIndex).catch((error: Error) => {
+      this.flushError = error;
+    });
+  }
+
+  /** Commands that change nothing leave nothing to flush, but the log must not grow with them for ever. */
+  #isLogLong(): boolean {
+    const { appliedIndex } = this.#replica;
+    return appliedIndex - this.#store.consistentIndex >= this.#options.snapshotEntries;
   }
 
   /** The quota is used up: tells the cluster, once. */

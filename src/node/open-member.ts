@@ -32,11 +32,18 @@ export interface MemberOptions extends Omit<ReplicaOptions, "clusterId" | "membe
   readonly clusterToken: string;
   readonly electionTimeoutMs: number;
   readonly leaseCheckpointIntervalMs: number;
+  /** Bytes of one log file; the log's own default when absent. */
+  readonly walSegmentBytes?: number;
 }
 
 export interface MemberDependencies {
   readonly clock: Clock;
+  /** Where the log lies. */
   readonly disk: Disk;
+  /** Opens the database of a data directory; LMDB on the system's disk when absent. */
+  readonly openBackend?: (dataDir: string) => Promise<Backend> | Backend;
+  /** Keeps other members out of a data directory; a lock among the machine's processes when absent. */
+  readonly lockFolder?: (dataDir: string) => Promise<DataLock>;
 }
 
 /** A running member and what must be let go of after it is closed. */
@@ -65,7 +72,7 @@ export async function openMember(
   const { dataDir } = options;
   if (dataDir === undefined) return openLocked(options, dependencies, undefined);
   await dependencies.disk.makeFolder(join(dataDir, "member"));
-  const lock = await lockDataFolder(dataDir);
+  const lock = await (dependencies.lockFolder ?? lockDataFolder)(dataDir);
   try {
     return await openLocked(options, dependencies, lock);
   } catch (error) {
@@ -79,34 +86,44 @@ async function openLocked(
   dependencies: MemberDependencies,
   lock: DataLock | undefined,
 ): Promise<OpenedMember> {
-  const backend = await openBackend(options.dataDir);
-  let replica: MemberReplica | undefined;
-  const close = async () => {
-    await replica?.close();
-    await backend.close();
-    await lock?.release();
-  };
+  const backend = await openBackend(options.dataDir, dependencies);
+  let log: Log | undefined;
   try {
-    replica = await buildReplica(options, dependencies, backend);
+    const store = Store.open({}, { backend });
+    const applied = { index: store.consistentIndex, term: appliedTermOf(store) };
+    const recovered =
+      options.dataDir === undefined
+        ? newLog(options, new MemoryLog())
+        : await openLog(options, options.dataDir, applied, dependencies.disk);
+    log = recovered.log;
+    const replica = buildReplica(options, dependencies, { backend, store, applied, recovered });
     await replica.start();
+    const close = async () => {
+      await replica.close();
+      await backend.close();
+      await lock?.release();
+    };
     return { replica, close };
   } catch (error) {
+    await log?.close();
     await backend.close();
     throw error;
   }
 }
 
-async function buildReplica(
+/** What is open before the replica is put together. */
+interface OpenedState {
+  readonly backend: Backend;
+  readonly store: Store;
+  readonly applied: { readonly index: number; readonly term: number };
+  readonly recovered: RecoveredLog;
+}
+
+function buildReplica(
   options: MemberOptions,
   dependencies: MemberDependencies,
-  backend: Backend,
-): Promise<MemberReplica> {
-  const store = Store.open({}, { backend });
-  const applied = { index: store.consistentIndex, term: appliedTermOf(store) };
-  const recovered =
-    options.dataDir === undefined
-      ? newLog(options, new MemoryLog())
-      : await openLog(options, join(options.dataDir, "member", "wal"), applied, dependencies.disk);
+  { backend, store, applied, recovered }: OpenedState,
+): MemberReplica {
   const { memberId, clusterId } = recovered;
   const lessor = Lessor.open(lessorOptions(options), { rows: store, backend });
   const watchHub = new WatchHub(store);
@@ -131,8 +148,12 @@ async function buildReplica(
   );
 }
 
-function openBackend(dataDir: string | undefined): Promise<Backend> | Backend {
+function openBackend(
+  dataDir: string | undefined,
+  dependencies: MemberDependencies,
+): Promise<Backend> | Backend {
   if (dataDir === undefined) return new MemoryBackend();
+  if (dependencies.openBackend) return dependencies.openBackend(dataDir);
   return LmdbBackend.open({ path: join(dataDir, "member", "db") });
 }
 
@@ -145,10 +166,12 @@ function lessorOptions(options: MemberOptions) {
 
 async function openLog(
   options: MemberOptions,
-  folder: string,
+  dataDir: string,
   applied: { readonly index: number; readonly term: number },
   disk: Disk,
 ): Promise<RecoveredLog> {
+  const folder = join(dataDir, "member", "wal");
+  const { walSegmentBytes: segmentBytes } = options;
   const segments = (await disk.list(folder)).filter((name) => name.endsWith(".wal"));
   if (segments.length === 0) {
     if (applied.index > 0) {
@@ -159,12 +182,12 @@ async function openLog(
     }
     const ids = idsOf(options);
     const wal = await Wal.create(
-      { folder, nodeId: ids.memberId, clusterId: ids.clusterId },
+      { folder, nodeId: ids.memberId, clusterId: ids.clusterId, segmentBytes },
       { disk },
     );
     return newLog(options, wal);
   }
-  const { wal, recovered } = await Wal.open({ folder, from: applied }, { disk });
+  const { wal, recovered } = await Wal.open({ folder, from: applied, segmentBytes }, { disk });
   return {
     log: wal,
     memberId: recovered.nodeId,

@@ -63,6 +63,7 @@ export class MemberReplica implements Replica {
   #appendingBatch: AppendedBatch | undefined;
   #appliedIndex: number;
   #stepQueued = false;
+  #isStarted = false;
   #serving = false;
   #ready = false;
   #failure: Error | undefined;
@@ -119,6 +120,7 @@ export class MemberReplica implements Replica {
     this.#step();
     await this.#untilApplied(this.#raft.lastIndex);
     this.lessor.promote(this.#clock.now(), 0);
+    this.#isStarted = true;
     this.#serving = true;
     this.#housekeeping.start();
     this.#scheduleTick();
@@ -348,7 +350,8 @@ export class MemberReplica implements Replica {
   #onAppendFailed(appended: AppendedBatch, error: unknown): void {
     this.#appendingBatch = undefined;
     this.#raft.appendFailed();
-    const isFull = error instanceof WalFullError;
+    // Before it serves, a member has nothing to go on with: whoever starts it is told at once.
+    const isFull = error instanceof WalFullError && this.#isStarted;
     if (!isFull) this.#fail(error as Error);
     const refusal = isFull ? EtcdErrors.noSpace : EtcdErrors.stopped;
     this.#settleFailed(appended.batch, refusal);
@@ -431,7 +434,7 @@ export class MemberReplica implements Replica {
       this.#options.flushIntervalMs,
       () => {
         if (this.#closing) return;
-        this.#timeOutOldBatch();
+        this.#timeOutOld();
         this.#housekeeping.tick();
         this.#scheduleTick();
       },
@@ -439,13 +442,20 @@ export class MemberReplica implements Replica {
     );
   }
 
-  /** A disk that does not answer: the waiting clients are told, the entries stay in flight. */
-  #timeOutOldBatch(): void {
+  /**
+   * A disk that does not answer: the waiting clients are told. What is being written stays in flight and may
+   * still be applied; what waits behind it never will be.
+   */
+  #timeOutOld(): void {
     const appended = this.#appendingBatch;
-    if (!appended?.batch || appended.timedOut) return;
+    if (!appended) return;
     if (this.#clock.now() - appended.startedMs < this.#options.requestTimeoutMs) return;
-    appended.timedOut = true;
+    if (this.#proposals.waiting > 0) {
+      this.#settleFailed(this.#proposals.takeWaiting(), EtcdErrors.timeout);
+    }
     const { batch } = appended;
+    if (!batch || appended.timedOut) return;
+    appended.timedOut = true;
     for (let i = 0; i < batch.size; i++) {
       const receiver = batch.receivers[i];
       batch.receivers[i] = undefined;

@@ -39,7 +39,9 @@ export class Raft {
   #persisted: number;
   /** Entries up to here were handed out to be applied (Ready.committed). */
   #applying: number;
+  /** The last one handed out, and the last one known to be on disk. */
   #lastHardState: HardState;
+  #persistedHardState: HardState;
 
   constructor(options: RaftOptions) {
     assert(
@@ -61,6 +63,7 @@ export class Raft {
     this.#persisted = this.lastIndex;
     this.#applying = options.applied.index;
     this.#lastHardState = options.hardState;
+    this.#persistedHardState = options.hardState;
   }
 
   get term(): number {
@@ -131,16 +134,19 @@ export class Raft {
   persisted(index: number): void {
     assert(index <= this.#handedOut, `entry ${index} was never handed out`);
     if (index > this.#persisted) this.#persisted = index;
+    this.#persistedHardState = this.#lastHardState;
     if (this.#role === "leader" && this.#persisted > this.#commit) this.#commit = this.#persisted;
   }
 
   /**
    * The append of all that was handed out after `persistedIndex` failed and nothing of it is in the
-   * log: drops those entries, so that they can never commit. The caller fails their proposals.
+   * log: drops those entries, so that they can never commit. The caller fails their proposals. The
+   * hard state that went with them is handed out again.
    */
   appendFailed(): void {
     this.#entries.length = this.#persisted - this.#offset;
     this.#handedOut = this.#persisted;
+    this.#lastHardState = this.#persistedHardState;
   }
 
   /** Entries up to `index` are applied and kept elsewhere: forgets them. */
