@@ -46,7 +46,6 @@ export interface ChannelOptions extends ConnectorOptions {
   readonly maxSendMessageBytes?: number;
   /** Calls that may wait for a connection. Default 10,000. */
   readonly pendingCallsMax?: number;
-  readonly streamHighWaterBytes?: number;
   /** The first is the outermost. */
   readonly interceptors?: readonly ClientInterceptor[];
   /** Told of every change of state. */

@@ -1,7 +1,6 @@
 // How a channel's connections are made: a socket, TLS when asked for, and HTTP/2 on it. A connection
 // counts once the server's SETTINGS have come.
 
-import { isIP } from "node:net";
 import type { ConnectionOptions } from "node:tls";
 import type { Network } from "../../io/network.ts";
 import { connect } from "../http2/connect.ts";
@@ -13,6 +12,8 @@ export interface ConnectorOptions {
   /** TLS settings; an "https://" target uses TLS without any too, an "http://" target never. */
   readonly tls?: ConnectionOptions | undefined;
   readonly http2Options?: Http2Options;
+  /** Buffered output of one call above which its writer should wait. Default 64 KiB. */
+  readonly streamHighWaterBytes?: number;
 }
 
 export function createConnector(
@@ -43,7 +44,7 @@ export function createConnector(
           : { path: endpoint.path }),
         tls: tlsFor(endpoint, options, authority),
         signal,
-        ...(options.http2Options && { http2Options: options.http2Options }),
+        http2Options: { ...highWater(options.streamHighWaterBytes), ...options.http2Options },
       },
       wrapped,
       network && { network },
@@ -61,6 +62,16 @@ export function createConnector(
   };
 }
 
+/** Neither empty nor an address. */
+function isName(host: string): boolean {
+  return host !== "" && !host.includes(":") && !/^[0-9.]+$/.test(host);
+}
+
+function highWater(bytes: number | undefined): Http2Options {
+  if (bytes === undefined) return {};
+  return { streamHighWaterBytes: bytes, streamLowWaterBytes: Math.min(16_384, bytes >> 2) };
+}
+
 function tlsFor(
   endpoint: Endpoint,
   options: ConnectorOptions,
@@ -70,6 +81,6 @@ function tlsFor(
     return undefined;
   const name = (authority ?? endpoint.host).replace(/:\d+$/, "");
   // A name indication may not be an address; the certificate is checked against the host all the same.
-  const servername = isIP(name) === 0 && name !== "" ? { servername: name } : {};
+  const servername = isName(name) ? { servername: name } : {};
   return { ...servername, ...options.tls };
 }

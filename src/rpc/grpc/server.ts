@@ -10,6 +10,7 @@ import type { HttpHandler } from "../http2/http-handler.ts";
 import { type Listener, type ListenOptions, listen } from "../http2/listener.ts";
 import type {
   HeaderList,
+  Http2Options,
   Http2Session,
   Http2Stream,
   SessionEvents,
@@ -158,6 +159,7 @@ export class GrpcServer {
       {
         httpHandler: refuseHttp,
         ...options,
+        http2Options: withHighWater(options.http2Options, this.#core.streamHighWaterBytes),
         onGrpcStream: this.onStream,
         sessionEvents: this.sessionEvents,
         onSession: (session) => {
@@ -251,6 +253,12 @@ const defaultKeepalive: KeepaliveOptions = {
 };
 
 const defaultPingPolicy: PingPolicy = { minTimeMs: 5 * 60 * 1000, permitWithoutStream: false };
+
+/** The mark above which `write` says to wait must be the one below which the session tells to go on. */
+function withHighWater(options: Http2Options | undefined, highWaterBytes: number): Http2Options {
+  const streamLowWaterBytes = Math.min(16_384, highWaterBytes >> 2);
+  return { streamLowWaterBytes, ...options, streamHighWaterBytes: highWaterBytes };
+}
 
 /** For servers that serve nothing but gRPC. */
 const refuseHttp: HttpHandler = (_request, reply) => {
