@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { type Cli, type CommandRun, clientCommand } from "./command-run.ts";
 import { badArguments } from "./exit-code.ts";
 import { parseInteger } from "./parse-number.ts";
-import { ProgressBar } from "./progress-bar.ts";
+import { withSpinner } from "./progress-bar.ts";
 
 interface CompactFlags {
   readonly physical?: boolean;
@@ -33,9 +33,9 @@ async function compact(run: CommandRun, words: string[], flags: CompactFlags): P
   const revision = parseInteger("revision", text);
   const physical = flags.physical ?? false;
   await run.withClient(async (client) => {
-    using _bar = new ProgressBar(run.cli, "compacting", { sharesTerminal: false });
     const limit = physical ? run.longCallOptions : run.callOptions;
-    await client.kv.compact(revision, { physical, ...limit });
+    const compacted = client.kv.compact(revision, { physical, ...limit });
+    await withSpinner(run.cli, "compacting", compacted);
     await run.cli.print(`compacted revision ${revision}\n`);
   });
 }

@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import { type Cli, type CommandRun, clientCommand } from "./command-run.ts";
 import { goQuote } from "./go-quote.ts";
-import { ProgressBar } from "./progress-bar.ts";
+import { withSpinner } from "./progress-bar.ts";
 import { keySelector } from "./range-flags.ts";
 
 export interface DelFlags {
@@ -44,11 +44,8 @@ async function del(run: CommandRun, words: string[], flags: DelFlags): Promise<v
   const printer = await run.printer();
   if (words.length > 1 && !flags.range) await waitBeforeRange(run.cli, words);
   await run.withClient(async (client) => {
-    using _bar = new ProgressBar(run.cli, "deleting", { sharesTerminal: false });
-    const result = await client.delete(selector, {
-      prevKv: flags.prevKv ?? false,
-      ...run.callOptions,
-    });
+    const options = { prevKv: flags.prevKv ?? false, ...run.callOptions };
+    const result = await withSpinner(run.cli, "deleting", client.delete(selector, options));
     await run.cli.print(printer.delete(result));
   });
 }

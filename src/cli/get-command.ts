@@ -2,13 +2,22 @@
 
 import type { Command } from "commander";
 import type { Client } from "../client/client.ts";
-import type { KeyRange } from "../client/key-range.ts";
+import {
+  isKeyRange,
+  isOpenEnded,
+  type KeyRange,
+  keyAfter,
+  toWireRange,
+} from "../client/key-range.ts";
 import type { RangeResult } from "../client/results.ts";
 import { type Cli, type CommandRun, clientCommand } from "./command-run.ts";
 import { badArguments } from "./exit-code.ts";
 import type { Printer, RangePrintOptions } from "./output/printer.ts";
 import { ProgressBar } from "./progress-bar.ts";
 import { addGetFlags, type GetFlags, type RangeCall, rangeCall } from "./range-flags.ts";
+
+/** Up to here a range comes in one reply. */
+const FIRST_PAGE_KEYS = 512;
 
 export function getCommand(cli: Cli, program: Command): Command {
   const command = clientCommand<GetFlags>(
@@ -17,7 +26,7 @@ export function getCommand(cli: Cli, program: Command): Command {
     {
       usage: "get <key> [range-end]",
       summary: "Get a key or a range of keys",
-      details: "Large ranges are read in pages, all as of one revision, and printed as they come.",
+      details: "Large ranges come in chunks, all as of one revision, and are printed as they come.",
       examples: [
         "portal get greeting",
         "portal get --prefix users/ --limit 10",
@@ -48,25 +57,52 @@ async function get(run: CommandRun, words: string[], flags: GetFlags): Promise<v
   });
 }
 
-/** The range in one piece where it must be, in pages where it may be large. */
+/** The range in one piece where it must be, in chunks where it is large. */
 async function* readRange(
   run: CommandRun,
   client: Client,
   { selector, options }: RangeCall,
   stream: boolean,
 ): AsyncGenerator<RangeResult, void> {
+  const isWhole = options.limit || options.sortBy || options.order || hasRevisionBounds(options);
   if (stream) {
     yield* client.kv.stream(selector, { ...options, ...run.longCallOptions });
-    return;
-  }
-  const isRange = typeof selector === "object" && !(selector instanceof Uint8Array);
-  const isWhole = options.limit || options.countOnly || options.sortBy || options.order;
-  if (!isRange || isWhole || hasRevisionBounds(options)) {
-    yield await (options.countOnly
-      ? client.kv.count(selector, { ...options, ...run.callOptions })
-      : client.getAll(selector, { ...options, ...run.callOptions }));
+  } else if (options.countOnly) {
+    yield await client.kv.count(selector, { ...options, ...run.callOptions });
+  } else if (isWhole || !isKeyRange(selector)) {
+    yield await client.getAll(selector, { ...options, ...run.callOptions });
   } else {
-    yield* client.kv.pages(selector as KeyRange, { ...options, ...run.callOptions });
+    const limit = FIRST_PAGE_KEYS;
+    const first = await client.getAll(selector, { ...options, limit, ...run.callOptions });
+    yield first;
+    const last = first.kvs.at(-1);
+    if (first.more && last) yield* readRest(run, client, { selector, options }, first, last.key);
+  }
+}
+
+/** What comes after `lastKey`, as of the revision of the first page. */
+async function* readRest(
+  run: CommandRun,
+  client: Client,
+  { selector, options }: RangeCall,
+  first: RangeResult,
+  lastKey: Uint8Array,
+): AsyncGenerator<RangeResult, void> {
+  const { rangeEnd } = toWireRange(selector);
+  const from = keyAfter(lastKey);
+  const rest: KeyRange = isOpenEnded(rangeEnd) ? { from } : { from, to: rangeEnd };
+  const pinned = { ...options, revision: options.revision ?? first.revision };
+  let chunks = 0;
+  try {
+    // One walk over the keys. For a page, etcd counts all that follow it, every time.
+    for await (const chunk of client.kv.stream(rest, { ...pinned, ...run.longCallOptions })) {
+      chunks += 1;
+      yield chunk;
+    }
+  } catch (error) {
+    const { hasReason } = await import("../client/errors.ts");
+    if (chunks > 0 || !hasReason(error, "unimplemented")) throw error;
+    yield* client.kv.pages(rest, { ...pinned, ...run.callOptions });
   }
 }
 

@@ -67,3 +67,13 @@ export class ProgressBar implements Disposable {
     return colors.green(SPINNER[this.#frame] as string);
   }
 }
+
+/** Shows that `work` goes on, and that it is over before its result is printed. */
+export async function withSpinner<Result>(
+  cli: Cli,
+  label: string,
+  work: Promise<Result>,
+): Promise<Result> {
+  using _bar = new ProgressBar(cli, label, { sharesTerminal: false });
+  return await work;
+}

@@ -2,6 +2,9 @@
 // codes. Then against Portal when PORTAL_ENDPOINT says where one is. Prints "N passed, N failed".
 import { strict as assert } from "node:assert";
 import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { binary, startEtcd } from "./support/etcd-process.mjs";
 import { Suite } from "./support/suite.mjs";
@@ -16,6 +19,7 @@ try {
 } finally {
   await etcd.stop();
 }
+await completion();
 if (process.env.PORTAL_ENDPOINT) {
   await sideBySide(process.env.PORTAL_ENDPOINT);
   await ownHabits("portal", process.env.PORTAL_ENDPOINT);
@@ -45,6 +49,7 @@ function mask(output) {
     )
     .replace(/("(?:ID|id|Lease|lease|PrevLease)" ?: ?)[1-9]\d*/g, "$1N")
     .replace(/\blease [0-9a-f]{16}\b/g, "lease L")
+    .replace(/found \d+ leases\n(?:[0-9a-f]{16}\n)*/, "found N leases\n") // Some end meanwhile.
     .replace(/^[0-9a-f]{16}$/gm, "L")
     .replace(/(remaining\()\d+/g, "$1N")
     .replace(/("ttl" ?: ?|"TTL" : )\d+/g, "$1N")
@@ -355,4 +360,54 @@ async function ownHabits(server, endpoint) {
     assert.match(health.stdout.toString(), /is healthy/);
     assert.match(health.stderr.toString(), /127\.0\.0\.1:1 is unhealthy/);
   });
+}
+
+/** The scripts, in the shells that they are for. */
+async function completion() {
+  const has = (shell) => spawnSync(shell, ["-c", "exit 0"]).status === 0;
+  const script = (shell) => spawnSync(portalPath, ["completion", shell]).stdout.toString();
+  if (has("bash")) {
+    const answers = (...words) => {
+      const body = `${script("bash")}
+        COMP_WORDS=("$@"); COMP_CWORD=$((${"$"}{#COMP_WORDS[@]} - 1)); _portal; echo "${"$"}{COMPREPLY[*]}"`;
+      return spawnSync("bash", ["-c", body, "bash", ...words])
+        .stdout.toString()
+        .trim();
+    };
+    await suite.test("bash completes commands, flags and values", () => {
+      assert.equal(answers("portal", "le"), "lease");
+      assert.equal(answers("portal", "lease", ""), "grant revoke timetolive keep-alive list");
+      assert.equal(answers("portal", "-w", "json", "lease", "gr"), "grant");
+      assert.equal(answers("portal", "get", "--or"), "--order");
+      assert.equal(answers("portal", "get", "--order", ""), "ASCEND DESCEND");
+      assert.equal(answers("portal", "get", "--write-out", "=", "j"), "json");
+      assert.equal(answers("portal", "watch", "a", "--", ""), "");
+    });
+  }
+  if (has("zsh")) {
+    // A terminal of its own, where a person presses Tab.
+    const answers = (line) => {
+      const keys = `zmodload zsh/zpty
+        zpty shell env PATH=${JSON.stringify(process.env.PATH)} zsh -f -i
+        zpty -w shell "PS1=; autoload -U compinit; compinit -u -D; source $1; zstyle ':completion:*' list-prompt ''; LISTMAX=1000; echo rea''dy"
+        zpty -r -m shell out '*ready*'
+        zpty -w -n shell $'${line}\\t'
+        sleep 1
+        while zpty -r -t shell out; do print -r -- "$out"; done
+        zpty -d shell`;
+      const folder = mkdtempSync(join(tmpdir(), "portal-zsh-"));
+      writeFileSync(join(folder, "_portal"), script("zsh"));
+      const { stdout } = spawnSync("zsh", ["-f", "-c", keys, "zsh", join(folder, "_portal")], {
+        timeout: 20_000,
+      });
+      rmSync(folder, { recursive: true });
+      return stdout.toString();
+    };
+    await suite.test("zsh completes commands, flags and values", () => {
+      assert.match(answers("portal lease gr"), /portal lease grant/);
+      assert.match(answers("portal member "), /promote/);
+      assert.match(answers("portal get --keys"), /--keys-only/);
+      assert.match(answers("portal get --order "), /DESCEND/);
+    });
+  }
 }
