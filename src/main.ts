@@ -16,7 +16,7 @@ else {
 async function serve(program: Program, argv: readonly string[]): Promise<void> {
   const [{ runServer }, { startServer }] = await Promise.all([
     import("./cli/server-command.ts"),
-    import("./api/server.ts"),
+    import("./server/start-server.ts"),
   ]);
   const end = await runServer(program, argv, startServer, {
     environment: process.env,

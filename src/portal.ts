@@ -1,6 +1,6 @@
 // A member inside this process: the same server as `portal server`, started and stopped by a program.
 
-import { type RunningServer, startServer } from "./api/server.ts";
+import { type RunningServer, startServer } from "./server/start-server.ts";
 import { type Logger, silentLogger } from "./base/log.ts";
 import { Client } from "./client/client.ts";
 import type { FlagTexts } from "./config/arguments.ts";

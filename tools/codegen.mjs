@@ -3,7 +3,15 @@
 //
 //   node tools/codegen.mjs [--force]
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -62,5 +70,21 @@ function generate() {
     stdio: ["ignore", "inherit", "inherit"],
     env: { ...process.env, BUF_CACHE_DIR: join(root, "node_modules/.cache/buf") },
   });
+  for (const file of readdirSync(output, { recursive: true })) {
+    if (file.endsWith(".ts")) saturateNumbers(join(output, file));
+  }
   writeFileSync(stamp, "");
+}
+
+/**
+ * An int64 beyond the safe integers becomes the nearest one instead of an error: a limit or a revision of 2^63 - 1
+ * is a legal way to say "as much as there is", and every comparison still comes out right.
+ */
+function saturateNumbers(path) {
+  const source = readFileSync(path, "utf8");
+  const saturated = source.replaceAll(
+    /throw new globalThis\.Error\("Value is (?:larger|smaller) than Number\.(M\w+)"\);/g,
+    "return globalThis.Number.$1;",
+  );
+  if (saturated !== source) writeFileSync(path, saturated);
 }

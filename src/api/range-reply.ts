@@ -2,10 +2,10 @@
 // A long range is read in pages with a turn of the event loop between them, all at the revision that
 // stood when it began, so that one big scan does not hold up everyone else.
 
-import { KeyValueView } from "../mvcc/key-value.ts";
 import type { RangeOptions } from "../mvcc/range.ts";
 import type { Store } from "../mvcc/store.ts";
 import { type EtcdError, EtcdErrors } from "../wire/errors.ts";
+import { KeyValueView } from "../wire/key-value.ts";
 import { bytesFieldSize, type HeaderEncoder, type ReplyWriter } from "../wire/reply-writer.ts";
 
 const firstPageKeys = 1000;

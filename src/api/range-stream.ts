@@ -2,7 +2,6 @@
 // all are read at the revision that stood when the call began, and the last one carries the header.
 
 import { Status, StatusError } from "../base/status.ts";
-import { KeyValueView } from "../mvcc/key-value.ts";
 import type { RangeResult } from "../mvcc/range.ts";
 import { rangeOptionsOf } from "../node/range-options.ts";
 import type { Replica } from "../node/replica-types.ts";
@@ -10,6 +9,7 @@ import type { GrpcServer } from "../rpc/grpc/server.ts";
 import type { RawStreamCall, RawStreamHandler } from "../rpc/grpc/types.ts";
 import { EtcdErrors, toStatusError } from "../wire/errors.ts";
 import { RangeRequest } from "../wire/generated/rpc.ts";
+import { KeyValueView } from "../wire/key-value.ts";
 import {
   bytesFieldSize,
   type HeaderEncoder,

@@ -3,7 +3,6 @@
 // nothing of it is loaded for --help or a typing error.
 
 import type { Command } from "commander";
-import type { RunningServer } from "../api/server.ts";
 import type { Logger } from "../base/log.ts";
 import { ConfigError } from "../config/config-error.ts";
 import {
@@ -12,6 +11,7 @@ import {
   parseServerConfig,
   type ServerConfig,
 } from "../config/server-config.ts";
+import type { RunningServer } from "../server/start-server.ts";
 import { openServerLog } from "./server-log.ts";
 
 export type StartServer = (config: ServerConfig, log: Logger) => Promise<RunningServer>;

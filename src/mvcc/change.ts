@@ -2,8 +2,8 @@
 // generation's log. It is also the event that watchers get, so that publishing allocates nothing more.
 
 import { varintSize } from "../base/varint.ts";
+import { encodeKeyValueHead } from "../wire/key-value.ts";
 import type { Generation } from "./generation.ts";
-import { encodeKeyValueHead } from "./key-value.ts";
 import type { KeyMeta } from "./row-codec.ts";
 
 export const EventType = { put: 0, delete: 1 } as const;

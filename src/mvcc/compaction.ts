@@ -8,12 +8,12 @@
 // Invariant: only changes that are in the backend are touched, and never a row that a flush changes.
 
 import { type Backend, WriteBatch } from "../storage/backend.ts";
+import { KeyValueView } from "../wire/key-value.ts";
 import { metaKeys, uint64 } from "./flush.ts";
 import { rowNameOf } from "./folded-keys.ts";
 import { chunkKeyOf, walkChunks, walkHistory } from "./history.ts";
 import { ChunkReader } from "./history-chunk.ts";
 import { HistoryHasher, isAnyLive, type KeyValueHash } from "./history-hash.ts";
-import { KeyValueView } from "./key-value.ts";
 import { compareRevisions, type Location, RowArena, revisionKey } from "./row-codec.ts";
 import type { StoreState } from "./store-state.ts";
 import type { RevisionBound } from "./versions-table.ts";

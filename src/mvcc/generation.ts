@@ -5,6 +5,7 @@
 
 import { SortedKeys } from "../base/sorted-keys.ts";
 import type { TableName } from "../storage/backend.ts";
+import { keyValueSize, writeKeyValueEnd, writeKeyValueStart } from "../wire/key-value.ts";
 import { Change } from "./change.ts";
 import {
   ChunkReader,
@@ -12,7 +13,6 @@ import {
   chunkBytesMax,
   writeChangeHead,
 } from "./history-chunk.ts";
-import { keyValueSize, writeKeyValueEnd, writeKeyValueStart } from "./key-value.ts";
 import { compareRevisions, type KeyMeta, type Location } from "./row-codec.ts";
 
 export interface Chunk {

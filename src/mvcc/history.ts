@@ -2,10 +2,10 @@
 // hashes and for compaction.
 
 import type { Backend } from "../storage/backend.ts";
+import { KeyValueView } from "../wire/key-value.ts";
 import { type Change, type Event, EventType, encodeDeleted } from "./change.ts";
 import type { ValueSource } from "./generation.ts";
 import { ChunkReader } from "./history-chunk.ts";
-import { KeyValueView } from "./key-value.ts";
 import { type Location, mainOfKey, revisionKey, subOfKey } from "./row-codec.ts";
 import type { StoreState } from "./store-state.ts";
 

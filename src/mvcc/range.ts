@@ -1,8 +1,8 @@
 // Answers ranges with etcd's rules: what is counted, in what order, what a limit cuts off. Filters and sorting look
 // at every key of the range, as there; the plain ascending order reads no further than the limit.
 
+import { encodeKeyValueHead, KeyValueView } from "../wire/key-value.ts";
 import type { KeyCounts } from "./key-counts.ts";
-import { encodeKeyValueHead, KeyValueView } from "./key-value.ts";
 import type { BytesVisitor, Found, Reader } from "./reader.ts";
 import type { KeyMeta } from "./row-codec.ts";
 

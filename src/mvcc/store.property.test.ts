@@ -9,8 +9,13 @@ import { describe, expect, it } from "vitest";
 import type { Backend } from "../storage/backend.ts";
 import { LmdbBackend } from "../storage/lmdb-backend.ts";
 import { MemoryBackend } from "../storage/memory-backend.ts";
+import {
+  KeyValueView,
+  keyValueSize,
+  writeKeyValueEnd,
+  writeKeyValueStart,
+} from "../wire/key-value.ts";
 import { HistoryHasher } from "./history-hash.ts";
-import { KeyValueView, keyValueSize, writeKeyValueEnd, writeKeyValueStart } from "./key-value.ts";
 import { type ModelKeyValue, type ModelOperation, type ModelRange, StoreModel } from "./model.ts";
 import { Store } from "./store.ts";
 

@@ -3,10 +3,10 @@
 
 import { asBuffer } from "../base/bytes.ts";
 import type { Lessor } from "../lease/lessor.ts";
-import { KeyValueView } from "../mvcc/key-value.ts";
 import type { Store } from "../mvcc/store.ts";
 import { type EtcdError, EtcdErrors } from "../wire/errors.ts";
 import { CompactionRequest, DeleteRangeRequest, TxnRequest } from "../wire/generated/rpc.ts";
+import { KeyValueView } from "../wire/key-value.ts";
 import { PutView } from "../wire/kv-requests.ts";
 import { bytesFieldSize, type HeaderEncoder, type ReplyWriter } from "../wire/reply-writer.ts";
 import { rangeEndOf } from "./range-options.ts";

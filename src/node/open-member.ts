@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Status, StatusError } from "../base/status.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Disk } from "../io/disk.ts";
+import { type FolderLock, lockFolder } from "../io/folder-lock.ts";
 import { Lessor } from "../lease/lessor.ts";
 import { Store } from "../mvcc/store.ts";
 import { WatchHub } from "../mvcc/watch-hub.ts";
@@ -15,7 +16,6 @@ import { LmdbBackend } from "../storage/lmdb-backend.ts";
 import { MemoryBackend } from "../storage/memory-backend.ts";
 import { Wal } from "../wal/wal.ts";
 import { ConfChange } from "../wire/generated/raft.ts";
-import { type DataLock, lockDataFolder } from "./data-lock.ts";
 import { clusterIdOf, memberIdOf } from "./identity.ts";
 import { type Log, MemoryLog } from "./log.ts";
 import { MemberMetrics } from "./member-metrics.ts";
@@ -43,7 +43,7 @@ export interface MemberDependencies {
   /** Opens the database of a data directory; LMDB on the system's disk when absent. */
   readonly openBackend?: (dataDir: string) => Promise<Backend> | Backend;
   /** Keeps other members out of a data directory; a lock among the machine's processes when absent. */
-  readonly lockFolder?: (dataDir: string) => Promise<DataLock>;
+  readonly lockFolder?: (dataDir: string) => Promise<FolderLock>;
 }
 
 /** A running member and what must be let go of after it is closed. */
@@ -72,7 +72,7 @@ export async function openMember(
   const { dataDir } = options;
   if (dataDir === undefined) return openLocked(options, dependencies, undefined);
   await dependencies.disk.makeFolder(join(dataDir, "member"));
-  const lock = await (dependencies.lockFolder ?? lockDataFolder)(dataDir);
+  const lock = await (dependencies.lockFolder ?? lockFolder)(dataDir);
   try {
     return await openLocked(options, dependencies, lock);
   } catch (error) {
@@ -84,7 +84,7 @@ export async function openMember(
 async function openLocked(
   options: MemberOptions,
   dependencies: MemberDependencies,
-  lock: DataLock | undefined,
+  lock: FolderLock | undefined,
 ): Promise<OpenedMember> {
   const backend = await openBackend(options.dataDir, dependencies);
   let log: Log | undefined;

@@ -4,7 +4,6 @@
 
 import { asBuffer, compareBytes } from "../base/bytes.ts";
 import type { Lessor } from "../lease/lessor.ts";
-import { KeyValueView } from "../mvcc/key-value.ts";
 import type { RangeOptions, RangeResult } from "../mvcc/range.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { WriteTxn } from "../mvcc/write-txn.ts";
@@ -16,6 +15,7 @@ import type {
   RequestOp,
   TxnRequest,
 } from "../wire/generated/rpc.ts";
+import { KeyValueView } from "../wire/key-value.ts";
 import { rangeEndOf, rangeOptionsOf } from "./range-options.ts";
 import type { OperationResult, TxnResult } from "./txn-result.ts";
 

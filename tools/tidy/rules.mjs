@@ -2,6 +2,7 @@
 // `{ path, line, message }`, and every message says what to do next.
 import { posix } from "node:path";
 import {
+  fileExceptions,
   impureNames,
   layers,
   nodeModuleOwners,
@@ -116,6 +117,7 @@ function folderProblem(path, folder, specifier, typeOnly) {
   if (other === folder || allowed === "*" || (openToAll.includes(other) && folder !== "base"))
     return undefined;
   if (allowed.includes(other)) return undefined;
+  if (fileExceptions[folder]?.includes(target)) return undefined;
   if (typeOnly && (reachable(folder).has(other) || typeExceptions[folder]?.includes(other)))
     return undefined;
   const may = allowed.length === 0 ? "only base and wire" : `base, wire, ${allowed.join(", ")}`;

@@ -1,6 +1,7 @@
 // The addresses of one member: gRPC and pages for clients, pages alone on the HTTP and metrics
 // addresses, TLS where the address says so, certificates loaded anew when their files change.
 
+import type { Page, PageReply } from "../api/http-page.ts";
 import type { Logger } from "../base/log.ts";
 import { bindHost, type ListenUrl } from "../config/listen-url.ts";
 import type { ServerConfig } from "../config/server-config.ts";
@@ -12,8 +13,7 @@ import { Keepalive, PingEnforcement } from "../rpc/grpc/keepalive.ts";
 import type { HttpHandler } from "../rpc/http2/http-handler.ts";
 import { type Listener, type ListenOptions, listen } from "../rpc/http2/listener.ts";
 import type { Http2Session } from "../rpc/http2/types.ts";
-import type { Page, PageReply } from "./http-page.ts";
-import type { MemberServices } from "./services.ts";
+import type { MemberServices } from "./member-services.ts";
 
 /** What we advertise where the flag leaves it open: etcd's default is no limit at all. */
 const concurrentStreamsMax = 100_000;

@@ -7,12 +7,12 @@ import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { Status, StatusError } from "../base/status.ts";
 
-export interface DataLock {
+export interface FolderLock {
   release(): Promise<void>;
 }
 
 /** Locks an existing folder; rejects with FAILED_PRECONDITION when another process holds it. */
-export async function lockDataFolder(folder: string): Promise<DataLock> {
+export async function lockFolder(folder: string): Promise<FolderLock> {
   if (process.platform !== "linux") return lockByFile(folder);
   const { dev, ino } = await stat(folder);
   const server = createServer((socket) => socket.destroy());
@@ -30,7 +30,7 @@ function listen(server: Server, name: string, folder: string): Promise<void> {
   });
 }
 
-async function lockByFile(folder: string): Promise<DataLock> {
+async function lockByFile(folder: string): Promise<FolderLock> {
   const path = join(folder, "LOCK");
   for (let attempt = 0; attempt < 2; attempt++) {
     try {

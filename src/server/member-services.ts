@@ -1,5 +1,17 @@
 // Everything that one member answers: the gRPC services, and the pages beside them.
 
+import { AuthService } from "../api/auth.ts";
+import { ClusterService } from "../api/cluster.ts";
+import { registerGrpcMetrics } from "../api/grpc-metrics.ts";
+import { healthSourceOf } from "../api/health-source.ts";
+import { HttpPages } from "../api/http.ts";
+import { KvService } from "../api/kv.ts";
+import { LeaseService } from "../api/lease.ts";
+import { MaintenanceService } from "../api/maintenance.ts";
+import { registerMemberMetrics } from "../api/member-metrics.ts";
+import { MetricRegistry } from "../api/metrics.ts";
+import { registerProcessMetrics } from "../api/process-metrics.ts";
+import { WatchService } from "../api/watch.ts";
 import type { Logger } from "../base/log.ts";
 import type { ServerConfig } from "../config/server-config.ts";
 import { systemClock } from "../io/clock.ts";
@@ -8,18 +20,6 @@ import type { MemberReplica } from "../node/replica.ts";
 import { HealthService } from "../rpc/grpc/health.ts";
 import { GrpcServer } from "../rpc/grpc/server.ts";
 import { AuthDefinition, ClusterDefinition, MaintenanceDefinition } from "../wire/generated/rpc.ts";
-import { AuthService } from "./auth.ts";
-import { ClusterService } from "./cluster.ts";
-import { registerGrpcMetrics } from "./grpc-metrics.ts";
-import { healthSourceOf } from "./health-source.ts";
-import { HttpPages } from "./http.ts";
-import { KvService } from "./kv.ts";
-import { LeaseService } from "./lease.ts";
-import { MaintenanceService } from "./maintenance.ts";
-import { registerMemberMetrics } from "./member-metrics.ts";
-import { MetricRegistry } from "./metrics.ts";
-import { registerProcessMetrics } from "./process-metrics.ts";
-import { WatchService } from "./watch.ts";
 
 /** etcd lets a message be this much larger than a request, before the request itself is measured. */
 const messageOverheadBytes = 512 * 1024;

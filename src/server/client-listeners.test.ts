@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { silentLogger } from "../base/log.ts";
 import type { FlagName } from "../config/flag-table.ts";
 import { buildServerConfig } from "../config/server-config.ts";
-import { startServer } from "./server.ts";
+import { startServer } from "./start-server.ts";
 
 let folder: string;
 

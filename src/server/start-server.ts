@@ -12,7 +12,7 @@ import { systemDisk } from "../io/disk.ts";
 import { diskWithoutSync } from "../io/disk-without-sync.ts";
 import { type MemberOptions, type OpenedMember, openMember } from "../node/open-member.ts";
 import { ClientListeners } from "./client-listeners.ts";
-import { memberServices } from "./services.ts";
+import { memberServices } from "./member-services.ts";
 
 export interface RunningServer {
   /** Where it listens for clients, with the real ports. */
