@@ -74,3 +74,15 @@ test("completion scripts know commands, flags and values", async () => {
     }
   }
 });
+
+test("a group without a command shows its help", async () => {
+  const { exitCode, out } = await run(["lease"]);
+  expect(exitCode).toBe(0);
+  expect(out).toContain("keep-alive <lease-id>");
+});
+
+test("an endpoint that is none is refused with the reason", async () => {
+  const { exitCode, err } = await run(["get", "a", "--endpoints=ftp://x"]);
+  expect(exitCode).toBe(1);
+  expect(err).toContain('its scheme "ftp" is none of http, https, unix');
+});

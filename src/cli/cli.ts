@@ -65,7 +65,8 @@ function report(cli: Cli, error: unknown): ExitCode {
     return error.exitCode;
   }
   if (error instanceof CommanderError) {
-    if (error.exitCode === 0) return ExitCode.success; // --help
+    const isHelp = error.exitCode === 0 || error.code === "commander.help";
+    if (isHelp) return ExitCode.success;
     const [message = "", ...suggestion] = error.message.replace(/^error: /, "").split("\n");
     const dashed = /^unknown option '(-.*)'$/.exec(message);
     const hint = suggestion.join(" ").replace(/^\(|\)$/g, "");

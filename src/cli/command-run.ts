@@ -74,8 +74,8 @@ export class CommandRun {
       this.#clientOptions(endpoints),
     ]);
     if (this.globals.debug) this.cli.note(`debug: connecting to ${endpoints.join(", ")}`);
-    await using client = new Client(options);
     try {
+      await using client = new Client(options);
       return await use(client);
     } catch (error) {
       const { explainFailure } = await import("./explain-failure.ts");

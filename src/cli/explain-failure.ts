@@ -11,7 +11,6 @@ import type { GlobalOptions } from "./global-options.ts";
 type Finding = "refused" | "silent" | "unknown-host" | "speaks-tls" | "reachable";
 
 const PROBE_MS = 500;
-const TLS_ALERT = 0x15;
 
 /** The error to show; what is not a failure of a call comes back as it is. */
 export async function explainFailure(
@@ -94,41 +93,49 @@ function hintFor(error: PortalError): string | undefined {
 }
 
 function isTlsTrouble(error: PortalError): boolean {
-  return /certificate|self.signed|tls|ssl|altname|handshake/i.test(error.message);
+  return /certificate|self.signed|tls|ssl|altname|handshake|wrong version|packet length/i.test(
+    error.message,
+  );
 }
 
 function tlsHint(error: PortalError): string {
+  if (/wrong version number|packet length|before secure TLS/i.test(error.message)) {
+    return "the server seems to speak cleartext: use http:// or no scheme in --endpoints";
+  }
   if (/self.signed|issuer|unable to verify/i.test(error.message)) {
     return "give the CA that signed the server's certificate with --cacert";
   }
   return "check --cacert, --cert and --key; https:// in --endpoints asks for TLS";
 }
 
-/** Knocks at `endpoint`. With `speak`, also says hello in cleartext to see whether TLS answers. */
-async function probe(endpoint: Endpoint, speak: boolean): Promise<Finding> {
+/** Knocks at `endpoint`; one that hears no cleartext (`mayBeTls`) is tried with TLS. */
+async function probe(endpoint: Endpoint, mayBeTls: boolean): Promise<Finding> {
+  const target = endpoint.kind === "unix" ? { path: endpoint.path } : hostAndPort(endpoint);
+  const found = await knock(connect(target), "connect");
+  if (found !== "reachable" || !mayBeTls) return found;
+  const { connect: connectTls } = await import("node:tls");
+  const secure = connectTls({ ...target, rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+  return (await knock(secure, "secureConnect")) === "reachable" ? "speaks-tls" : "reachable";
+}
+
+function knock(socket: Socket, opened: "connect" | "secureConnect"): Promise<Finding> {
   return new Promise((resolve) => {
-    const socket: Socket =
-      endpoint.kind === "unix"
-        ? connect({ path: endpoint.path })
-        : connect({ host: endpoint.host, port: endpoint.port });
-    let connected = false;
     const finish = (finding: Finding) => {
       clearTimeout(timer);
       socket.destroy();
       resolve(finding);
     };
-    const timer = setTimeout(() => finish(connected ? "reachable" : "silent"), PROBE_MS);
-    socket.on("connect", () => {
-      connected = true;
-      if (speak) socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-      else finish("reachable");
-    });
-    socket.on("data", (chunk) => finish(chunk[0] === TLS_ALERT ? "speaks-tls" : "reachable"));
-    socket.on("close", () => finish(connected ? "reachable" : "silent"));
+    const timer = setTimeout(() => finish("silent"), PROBE_MS);
+    socket.on(opened, () => finish("reachable"));
+    socket.on("close", () => finish("silent"));
     socket.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "ECONNREFUSED" || error.code === "ENOENT") finish("refused");
       else if (error.code === "ENOTFOUND" || error.code === "EAI_AGAIN") finish("unknown-host");
-      else finish(connected ? "reachable" : "silent");
+      else finish("silent");
     });
   });
+}
+
+function hostAndPort({ host, port }: Extract<Endpoint, { kind: "tcp" }>) {
+  return { host, port };
 }

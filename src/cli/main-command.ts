@@ -87,7 +87,9 @@ export async function mainCommand(cli: Cli, runServer: RunServer): Promise<Comma
     .exitOverride()
     .configureOutput({
       writeOut: (text) => cli.io.stdout.write(text),
-      writeErr: () => {}, // `runCli` tells all errors in one way.
+      // Help for a group without a command; errors are told in one way, by `runCommandLine`.
+      writeErr: (text) => cli.io.stdout.write(text),
+      outputError: () => {},
       getOutHelpWidth: () => cli.io.stdout.columns ?? 100,
       getOutHasColors: () => cli.colors(cli.io.stdout).isColorSupported,
     })
