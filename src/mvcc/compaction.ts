@@ -18,8 +18,11 @@ import { compareRevisions, type Location, RowArena, revisionKey } from "./row-co
 import type { StoreState } from "./store-state.ts";
 import type { RevisionBound } from "./versions-table.ts";
 
-const chunksPerStep = 128;
-const dropsPerStep = 512;
+/** Bounds of one step, a few milliseconds each. */
+const chunksPerStep = 64;
+const dropsPerStep = 256;
+/** Versions that go with one commit: each costs a sync, so several steps share it. */
+const dropsPerCommit = 4096;
 const hashesKept = 10;
 
 /** old: drops versions from before the last compaction; young: the rest and tombstones; all: both, without a hash. */
@@ -31,6 +34,8 @@ interface Run {
   passes: Pass[];
   /** The chunk to go on with; undefined at the start of a pass. */
   cursor: Buffer | undefined;
+  /** What the next commit takes out, as far as it is known. */
+  removal: Removal | undefined;
   hasher: HistoryHasher;
 }
 
@@ -81,6 +86,7 @@ export class Compactor {
       previous,
       passes: isWhole ? passes : ["all"],
       cursor: undefined,
+      removal: undefined,
       hasher: new HistoryHasher(),
     };
   }
@@ -118,15 +124,26 @@ export class Compactor {
     run.cursor = undefined;
   }
 
+  /** A step of a pass that drops: first finds garbage, then takes it out, then commits that. */
   #drop(run: Run): void {
-    const batch = new WriteBatch();
-    const garbage = new Garbage();
-    const cursor = this.#collect(run, garbage);
-    garbage.drop(this.#state, batch);
-    const endsRun = cursor === undefined && run.passes.length === 1;
+    run.removal ??= { garbage: new Garbage(), batch: new WriteBatch(), isFound: false };
+    const { removal } = run;
+    const { garbage, batch } = removal;
+    if (!removal.isFound) {
+      const cursor = this.#collect(run, garbage);
+      if (cursor && garbage.count < dropsPerCommit) run.cursor = cursor;
+      else run.removal = { ...removal, isFound: true, next: cursor };
+    } else if (garbage.dropSome(this.#state, batch)) {
+      this.#commit(run, batch, removal.next);
+    }
+  }
+
+  #commit(run: Run, batch: WriteBatch, next: Buffer | undefined): void {
+    const endsRun = next === undefined && run.passes.length === 1;
     if (endsRun) batch.put("meta", metaKeys.finishedCompaction, uint64(run.revision));
     const advance = () => {
-      if (cursor) run.cursor = cursor;
+      run.removal = undefined;
+      if (next) run.cursor = next;
       else this.#endPass(run);
       if (endsRun) {
         this.finishedRevision = run.revision;
@@ -143,7 +160,7 @@ export class Compactor {
         this.#isCommitting = false;
       },
       () => {
-        // Nothing was changed: the next step tries the same again.
+        // Nothing was changed: the next step tries the same batch again.
         this.#isCommitting = false;
       },
     );
@@ -156,6 +173,7 @@ export class Compactor {
     const pass = run.passes[0] as Pass;
     const start = run.cursor ?? chunkKeyOf(backend, previous);
     const view = new KeyValueView();
+    const dropsMax = garbage.count + dropsPerStep;
     let chunks = 0;
     let next: Buffer | undefined;
     walkChunks(backend, start, revision, chunksPerStep, (chunk, key) => {
@@ -176,7 +194,7 @@ export class Compactor {
         if (drops) garbage.add(keyText, replaced as Location, chunk.main, chunk.sub);
         if (isDead) garbage.add(keyText, locationOf(chunk), chunk.main, chunk.sub + 1);
       }
-      if (chunks < chunksPerStep && garbage.count < dropsPerStep) return undefined;
+      if (chunks < chunksPerStep && garbage.count < dropsMax) return undefined;
       next = afterKey(Buffer.from(key));
       return false;
     });
@@ -187,14 +205,25 @@ export class Compactor {
 interface KeyGarbage {
   /** The version that goes, when it is one alone. */
   readonly only: Location | undefined;
-  /** Versions before this revision are gone after the step. */
+  /** Versions before this revision are gone then. */
   readonly bound: RevisionBound;
 }
 
-/** Versions to take out in one step, by the chunks and by the keys they belong to. */
+/** Garbage that one commit takes out. */
+interface Removal {
+  readonly garbage: Garbage;
+  readonly batch: WriteBatch;
+  readonly isFound: boolean;
+  /** Where the pass goes on afterwards; undefined at its end. */
+  readonly next?: Buffer | undefined;
+}
+
+/** Versions to take out with one commit, by the chunks and by the keys they belong to. */
 class Garbage {
   readonly #chunks = new Map<string, { main: number; sub: number; drops: Location[] }>();
   readonly #keys = new Map<string, KeyGarbage>();
+  /** Keys whose rows of versions have to be searched, by row name. */
+  readonly #names = new Map<string, Map<string, RevisionBound>>();
   count = 0;
 
   /** Notes a version of `key` that goes; all its versions before (main, sub) are known to be gone then. */
@@ -209,20 +238,30 @@ class Garbage {
     this.#keys.set(key, { only, bound: { main, sub } });
   }
 
-  drop(state: StoreState, batch: WriteBatch): void {
-    for (const { main, sub, drops } of this.#chunks.values()) {
+  /** Adds a bounded part of what has to be written to `batch`; true when that was the last. Nothing may be added then. */
+  dropSome(state: StoreState, batch: WriteBatch): boolean {
+    const { versions } = state.reader;
+    let steps = 0;
+    for (const [id, { main, sub, drops }] of this.#chunks) {
+      if (steps++ === chunksPerStep) return false;
+      this.#chunks.delete(id);
       rewriteChunk(state.backend, batch, main, sub, drops);
     }
-    const { versions } = state.reader;
-    const arena = new RowArena();
-    const names = new Map<string, Map<string, RevisionBound>>();
     for (const [key, { only, bound }] of this.#keys) {
+      if (steps++ >= dropsPerStep) return false;
+      this.#keys.delete(key);
       const name = rowNameOf(key);
       if (only && versions.dropAlone(batch, name, only)) continue;
-      const bounds = names.get(name) ?? new Map<string, RevisionBound>();
-      names.set(name, bounds.set(key, bound));
+      const bounds = this.#names.get(name) ?? new Map<string, RevisionBound>();
+      this.#names.set(name, bounds.set(key, bound));
     }
-    for (const [name, bounds] of names) versions.trim(batch, arena, name, bounds);
+    const arena = new RowArena();
+    for (const [name, bounds] of this.#names) {
+      if (steps++ >= dropsPerStep) return false;
+      this.#names.delete(name);
+      versions.trim(batch, arena, name, bounds);
+    }
+    return true;
   }
 }
 
