@@ -12,6 +12,7 @@ const { Store } = await import(`${dist}/src/mvcc/store.js`);
 const total = Number(process.env.KEYS ?? 1_000_000);
 const flushChanges = Number(process.env.FLUSH_CHANGES ?? 10_000);
 const folder = join(tmpdir(), `portal-mvcc-bench-${process.getuid()}`);
+const overlayBytesMax = Number(process.env.OVERLAY_BYTES ?? 32e6);
 const wanted = process.argv.slice(2);
 const value = Buffer.alloc(256, 97);
 if (wanted.length === 0) wanted.push("hot", "fill", "read");
@@ -52,7 +53,7 @@ async function puts(title, count, keyFor) {
       });
     }
     mainMs += performance.now() - from;
-    if (store.overlayBytes > 256e6) await flushing;
+    if (store.overlayBytes > overlayBytesMax) await flushing;
     else if (i % 1000 === 0) await new Promise((resolve) => setImmediate(resolve));
   }
   await store.flush(index);

@@ -1,7 +1,11 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Status, StatusError } from "../base/status.ts";
 import type { WriteBatch } from "../storage/backend.ts";
+import { LmdbBackend } from "../storage/lmdb-backend.ts";
 import { MemoryBackend } from "../storage/memory-backend.ts";
 import { KeyValueView } from "../wire/key-value.ts";
 import type { EventBatch } from "./change.ts";
@@ -149,6 +153,40 @@ describe("Store", () => {
     expect(chunks).toBeLessThanOrEqual(10);
     expect(bytesKept).toBeLessThan(10 * 200);
     expect(again.range(all)).toMatchObject({ count: 10 });
+  });
+
+  it("keeps keys far longer than the database takes, in order", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "store-"));
+    const open = () => LmdbBackend.open({ path: join(folder, "data") });
+    let store = Store.open({}, { backend: await open() });
+    const long = "l".repeat(1_500_000);
+    const keys = ["a", long, `${long}\0`, `${long}a`, `${"l".repeat(949)}z`, "m"];
+    try {
+      for (const key of [...keys].reverse()) put(store, key, "1");
+      await store.flush(1);
+      put(store, keys[2] as string, "2");
+      remove(store, keys[1] as string);
+      await store.flush(2);
+      await store.close();
+      store = Store.open({}, { backend: await open() });
+      const listed: string[] = [];
+      const list = (revision: number) => {
+        listed.length = 0;
+        const view = new KeyValueView();
+        store.visitRange({ ...all, revision, keysOnly: true }, (source, start, end) => {
+          const { keyStart, keyEnd } = view.read(source, start, end);
+          listed.push(source.latin1Slice(keyStart, keyEnd));
+        });
+        return listed.map((key) => keys.indexOf(key));
+      };
+      expect(list(0)).toEqual([0, 2, 3, 4, 5]);
+      expect(list(7)).toEqual([0, 1, 2, 3, 4, 5]);
+      expect(textOf(store, keys[2] as string)).toBe("2");
+      expect(countOf(store, long, "m")).toBe(3);
+    } finally {
+      await store.close();
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 
   it("counts any range exactly while buckets split and join", async () => {
