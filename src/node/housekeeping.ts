@@ -20,6 +20,9 @@ const revokesPerTickMax = 200;
 const watchPauseMsPerResponse = 0.01;
 const watchPauseMsMax = 10;
 
+/** A few changes are flushed after this many intervals. */
+const quietIntervals = 10;
+
 /** What housekeeping needs of the replica that it serves. */
 type HousekeptReplica = Pick<Replica, "memberId" | "propose" | "proposeAsync"> & {
   readonly appliedIndex: number;
@@ -36,6 +39,7 @@ export class Housekeeping {
   readonly #metrics: MemberMetrics;
   readonly #term: () => number;
   #flushing: Promise<void> | undefined;
+  #flushedMs = Number.NEGATIVE_INFINITY;
   #snapshotIndex = 0;
   #compacting = false;
   #compactRevision: number;
@@ -76,8 +80,21 @@ export class Housekeeping {
 
   /** Called every flush interval. */
   tick(): void {
-    if (this.#store.dirty || this.#isLogLong()) this.#flush();
+    if (this.#isLogLong() || (this.#store.dirty && this.#isFlushDue())) this.#flush();
     this.#endLeases();
+  }
+
+  /**
+   * The log makes changes durable, so a flush may wait: for enough changes to pack together, or for
+   * some intervals. Each one costs syncs that the log's own writes would have to wait for.
+   */
+  #isFlushDue(): boolean {
+    const { pendingChanges, overlayBytes } = this.#store;
+    const { flushChanges, flushBytes } = this.#options;
+    if (pendingChanges >= flushChanges || overlayBytes > flushBytes) return true;
+    if (this.flushError) return true;
+    const sinceMs = this.#clock.now() - this.#flushedMs;
+    return sinceMs >= this.#options.flushIntervalMs * quietIntervals;
   }
 
   /** Flushes what is left; nothing is done afterwards. */
@@ -125,6 +142,7 @@ export class Housekeeping {
   async #flushNow(): Promise<void> {
     const term = this.#term();
     const startedMs = this.#clock.now();
+    this.#flushedMs = startedMs;
     try {
       const index = await this.#store.flush(this.#replica.appliedIndex);
       this.#metrics.backendCommitSeconds.observe((this.#clock.now() - startedMs) / 1000);

@@ -21,7 +21,9 @@ export interface ReplicaOptions {
   /** A proposal without an outcome for this long is answered with a timeout (it may still be applied). */
   readonly requestTimeoutMs: number;
   readonly quotaBytes: number;
+  /** How often it is looked whether a flush is due, and from how many changes on it is. */
   readonly flushIntervalMs: number;
+  readonly flushChanges: number;
   readonly flushBytes: number;
   /** Entries between two notes in the log that the store holds what came before. */
   readonly snapshotEntries: number;

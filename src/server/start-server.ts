@@ -105,6 +105,7 @@ function memberOptions(config: ServerConfig, memory: boolean): MemberOptions {
     requestTimeoutMs: 5000 + 2 * config.electionTimeoutMs,
     quotaBytes: config.quotaBackendBytes,
     flushIntervalMs: config.backendBatchIntervalMs,
+    flushChanges: config.backendBatchLimit,
     flushBytes: 16 * mebibyte,
     snapshotEntries: config.snapshotCount,
     compactionSleepMs: 10,

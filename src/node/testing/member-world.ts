@@ -36,6 +36,7 @@ export const testOptions: MemberOptions = {
   requestTimeoutMs: 7000,
   quotaBytes: 1024 * 1024 * 1024,
   flushIntervalMs: 100,
+  flushChanges: 1,
   flushBytes: 1024 * 1024,
   snapshotEntries: 50,
   compactionSleepMs: 10,
