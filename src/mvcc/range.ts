@@ -50,6 +50,8 @@ export interface RangeView {
   readonly counts: KeyCounts;
   readonly currentRevision: number;
   readonly compactRevision: number;
+  /** The keys changed after a revision; undefined when that is too many to look at. */
+  changedSince?(revision: number): ReadonlySet<string> | undefined;
 }
 
 interface Row {
@@ -130,18 +132,35 @@ class RangeRun {
   }
 
   #count(): number {
-    const { reader, counts, currentRevision } = this.#view;
-    if (this.#revision === currentRevision) {
-      return counts.count(this.#start, this.#end, (start, end, visit) =>
-        reader.walk(start, end, visit),
-      );
-    }
+    if (this.#revision === this.#view.currentRevision) return this.#countNow();
+    // Pages of a listing at a fixed revision ask again and again: the count now, less what changed since, will do.
+    const changed = this.#view.changedSince?.(this.#revision);
+    if (changed) return this.#countNow() + this.#difference(changed);
     let count = 0;
     this.#walk(Number.POSITIVE_INFINITY, () => {
       count++;
       return true;
     });
     return count;
+  }
+
+  #countNow(): number {
+    const { reader, counts } = this.#view;
+    return counts.count(this.#start, this.#end, (start, end, visit) =>
+      reader.walk(start, end, visit),
+    );
+  }
+
+  /** How many more of these keys were live in the range at the revision asked for than are now. */
+  #difference(changed: ReadonlySet<string>): number {
+    const { reader } = this.#view;
+    let difference = 0;
+    for (const key of changed) {
+      if (key < this.#start || (this.#end !== undefined && key >= this.#end)) continue;
+      if (reader.meta(key)) difference--;
+      if (reader.metaAt(key, this.#revision)) difference++;
+    }
+    return difference;
   }
 
   #isInKeyOrder(): boolean {

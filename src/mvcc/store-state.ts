@@ -1,9 +1,14 @@
 // What the parts of the store share: the numbers, the generations in memory and the readers of the tables.
 
 import type { Backend } from "../storage/backend.ts";
+import { KeyValueView } from "../wire/key-value.ts";
 import { Generation, type StagedRow } from "./generation.ts";
+import { walkHistory } from "./history.ts";
 import { KeyCounts } from "./key-counts.ts";
 import { Reader } from "./reader.ts";
+
+/** Beyond this, walking the range is likely cheaper. */
+const changesLookedAtMax = 2000;
 
 /** Told when a put or delete takes a key from one lease to another; 0 is none. The key is valid during the call. */
 export type LeaseChangeListener = (key: Buffer, oldLease: bigint, newLease: bigint) => void;
@@ -41,6 +46,20 @@ export class StoreState {
     this.closed.push({ generation, counts, index, revision: this.currentRevision });
     this.active = new Generation(this.reader);
     this.#list();
+  }
+
+  /** The keys changed after `revision`; undefined when they are many. */
+  changedSince(revision: number): ReadonlySet<string> | undefined {
+    if (this.currentRevision - revision > changesLookedAtMax) return undefined;
+    const keys = new Set<string>();
+    const view = new KeyValueView();
+    let count = 0;
+    walkHistory(this, revision + 1, this.currentRevision, (_, source, start, end) => {
+      const { keyStart, keyEnd } = view.read(source, start, end);
+      keys.add(source.latin1Slice(keyStart, keyEnd));
+      return ++count <= changesLookedAtMax;
+    });
+    return count <= changesLookedAtMax ? keys : undefined;
   }
 
   /** Forgets the oldest closed generation, which is in the backend now. */
