@@ -71,20 +71,23 @@ function generate() {
     env: { ...process.env, BUF_CACHE_DIR: join(root, "node_modules/.cache/buf") },
   });
   for (const file of readdirSync(output, { recursive: true })) {
-    if (file.endsWith(".ts")) saturateNumbers(join(output, file));
+    if (file.endsWith(".ts")) adjustDecoders(join(output, file));
   }
   writeFileSync(stamp, "");
 }
 
 /**
  * An int64 beyond the safe integers becomes the nearest one instead of an error: a limit or a revision of 2^63 - 1
- * is a legal way to say "as much as there is", and every comparison still comes out right.
+ * is a legal way to say "as much as there is", and every comparison still comes out right. Messages may nest as
+ * deeply as a transaction of 128 operations can.
  */
-function saturateNumbers(path) {
+function adjustDecoders(path) {
   const source = readFileSync(path, "utf8");
-  const saturated = source.replaceAll(
-    /throw new globalThis\.Error\("Value is (?:larger|smaller) than Number\.(M\w+)"\);/g,
-    "return globalThis.Number.$1;",
-  );
-  if (saturated !== source) writeFileSync(path, saturated);
+  const adjusted = source
+    .replaceAll(
+      /throw new globalThis\.Error\("Value is (?:larger|smaller) than Number\.(M\w+)"\);/g,
+      "return globalThis.Number.$1;",
+    )
+    .replaceAll("previousRecursionDepth >= 100", "previousRecursionDepth >= 300");
+  if (adjusted !== source) writeFileSync(path, adjusted);
 }

@@ -9,6 +9,7 @@ import { runReadOnlyTxn } from "../node/txn.ts";
 import { writeTxnResponse } from "../node/txn-result.ts";
 import type { GrpcServer } from "../rpc/grpc/server.ts";
 import type { RawUnaryCall, RawUnaryHandler } from "../rpc/grpc/types.ts";
+import { decodeRequest } from "../wire/decode-request.ts";
 import { type EtcdError, EtcdErrors } from "../wire/errors.ts";
 import {
   CompactionRequest,
@@ -108,7 +109,7 @@ export class KvService implements TicketReceiver {
   }
 
   #onDelete(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
-    const request = DeleteRangeRequest.decode(message.subarray(start, end));
+    const request = decodeRequest(DeleteRangeRequest, message, start, end);
     if (request.key.length === 0) {
       refuse(call, EtcdErrors.emptyKey);
       return;
@@ -117,7 +118,7 @@ export class KvService implements TicketReceiver {
   }
 
   #onTxn(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
-    const request = TxnRequest.decode(message.subarray(start, end));
+    const request = decodeRequest(TxnRequest, message, start, end);
     const error = checkTxn(request, this.#options.maxTxnOps);
     if (error) {
       refuse(call, error);
@@ -153,10 +154,10 @@ export class KvService implements TicketReceiver {
     }
     if (range.serializable || this.#replica.canReadNow()) {
       if (range.isPlainGet) this.#serveGet(call, message, range.keyStart, range.keyEnd);
-      else this.#serveRange(call, RangeRequest.decode(message.subarray(start, end)));
+      else this.#serveRange(call, decodeRequest(RangeRequest, message, start, end));
       return;
     }
-    const request = RangeRequest.decode(message.subarray(start, end));
+    const request = decodeRequest(RangeRequest, message, start, end);
     this.#whenReadable(call, false, () => this.#serveRange(call, request));
   }
 
@@ -199,7 +200,7 @@ export class KvService implements TicketReceiver {
   }
 
   #onCompact(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
-    const { physical } = CompactionRequest.decode(message.subarray(start, end));
+    const { physical } = decodeRequest(CompactionRequest, message, start, end);
     if (!physical) {
       this.#propose(CommandField.compaction, call, message, start, end);
       return;

@@ -9,6 +9,7 @@ import { LeaseIds } from "../node/lease-words.ts";
 import { CommandField, type Replica, type TicketReceiver } from "../node/replica-types.ts";
 import type { GrpcServer } from "../rpc/grpc/server.ts";
 import type { RawStreamCall, RawUnaryCall, RawUnaryHandler } from "../rpc/grpc/types.ts";
+import { decodeRequest } from "../wire/decode-request.ts";
 import { EtcdErrors } from "../wire/errors.ts";
 import {
   LeaseLeasesResponse,
@@ -132,7 +133,7 @@ export class LeaseService implements TicketReceiver {
   }
 
   #onTimeToLive(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
-    const request = LeaseTimeToLiveRequest.decode(message.subarray(start, end));
+    const request = decodeRequest(LeaseTimeToLiveRequest, message, start, end);
     if (this.#replica.canReadNow()) {
       this.#replyTimeToLive(call, request);
       return;

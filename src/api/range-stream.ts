@@ -7,6 +7,7 @@ import { rangeOptionsOf } from "../node/range-options.ts";
 import type { Replica } from "../node/replica-types.ts";
 import type { GrpcServer } from "../rpc/grpc/server.ts";
 import type { RawStreamCall, RawStreamHandler } from "../rpc/grpc/types.ts";
+import { decodeRequest } from "../wire/decode-request.ts";
 import { EtcdErrors, toStatusError } from "../wire/errors.ts";
 import { RangeRequest } from "../wire/generated/rpc.ts";
 import { KeyValueView } from "../wire/key-value.ts";
@@ -55,7 +56,7 @@ class RangeStream implements RawStreamHandler {
 
   onMessage(message: Buffer, start: number, end: number): void {
     try {
-      this.#request = RangeRequest.decode(message.subarray(start, end));
+      this.#request = decodeRequest(RangeRequest, message, start, end);
     } catch (error) {
       this.#call.end(Status.INTERNAL, `grpc: error unmarshalling request: ${String(error)}`);
     }

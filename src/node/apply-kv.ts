@@ -4,6 +4,7 @@
 import { asBuffer } from "../base/bytes.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
+import { decodeRequest } from "../wire/decode-request.ts";
 import { type EtcdError, EtcdErrors } from "../wire/errors.ts";
 import { CompactionRequest, DeleteRangeRequest, TxnRequest } from "../wire/generated/rpc.ts";
 import { KeyValueView } from "../wire/key-value.ts";
@@ -53,7 +54,7 @@ export class KvApplier {
   }
 
   deleteRange(source: Buffer, start: number, end: number, term: number): EtcdError | undefined {
-    const request = DeleteRangeRequest.decode(source.subarray(start, end));
+    const request = decodeRequest(DeleteRangeRequest, source, start, end);
     const txn = this.#store.begin();
     const key = asBuffer(request.key);
     const body = txn.deleteRange(key, rangeEndOf(request.rangeEnd), request.prevKv);
@@ -66,7 +67,7 @@ export class KvApplier {
   }
 
   txn(source: Buffer, start: number, end: number, term: number): EtcdError | undefined {
-    const request = TxnRequest.decode(source.subarray(start, end));
+    const request = decodeRequest(TxnRequest, source, start, end);
     const outcome = runTxn(this.#store, this.#lessor, request);
     if ("error" in outcome) return outcome.error;
     writeTxnResponse(this.#writer, this.#header, outcome.revision, term, outcome.result);
@@ -74,7 +75,7 @@ export class KvApplier {
   }
 
   compact(source: Buffer, start: number, end: number, term: number): EtcdError | undefined {
-    const request = CompactionRequest.decode(source.subarray(start, end));
+    const request = decodeRequest(CompactionRequest, source, start, end);
     const result = this.#store.compact(request.revision);
     if (result.error === "compacted") return EtcdErrors.compacted;
     if (result.error === "future") return EtcdErrors.futureRevision;

@@ -4,6 +4,7 @@
 import { varintSizeBig } from "../base/varint.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
+import { decodeRequest } from "../wire/decode-request.ts";
 import { type EtcdError, EtcdErrors } from "../wire/errors.ts";
 import {
   LeaseCheckpointRequest,
@@ -35,7 +36,7 @@ export class LeaseApplier {
   }
 
   grant(source: Uint8Array, start: number, end: number, term: number): EtcdError | undefined {
-    const request = LeaseGrantRequest.decode(source.subarray(start, end));
+    const request = decodeRequest(LeaseGrantRequest, source, start, end);
     const result = this.#lessor.grant(request.ID, request.TTL, this.#now());
     if ("error" in result) {
       if (result.error === "exists") return EtcdErrors.leaseExists;
@@ -56,7 +57,7 @@ export class LeaseApplier {
   }
 
   revoke(source: Uint8Array, start: number, end: number, term: number): EtcdError | undefined {
-    const request = LeaseRevokeRequest.decode(source.subarray(start, end));
+    const request = decodeRequest(LeaseRevokeRequest, source, start, end);
     const result = this.#lessor.revoke(request.ID);
     if ("error" in result) return EtcdErrors.leaseNotFound;
     if (result.keys.length > 0) {
@@ -69,7 +70,7 @@ export class LeaseApplier {
   }
 
   checkpoint(source: Uint8Array, start: number, end: number, term: number): EtcdError | undefined {
-    const request = LeaseCheckpointRequest.decode(source.subarray(start, end));
+    const request = decodeRequest(LeaseCheckpointRequest, source, start, end);
     const nowMs = this.#now();
     for (const { ID, remainingTTL } of request.checkpoints) {
       this.#lessor.checkpoint(ID, remainingTTL, nowMs);

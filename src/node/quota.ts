@@ -2,6 +2,7 @@
 // compaction, reads) always fits, so that space can be won back.
 
 import type { Store } from "../mvcc/store.ts";
+import { decodeRequest } from "../wire/decode-request.ts";
 import { TxnRequest } from "../wire/generated/rpc.ts";
 import { CommandField } from "./replica-types.ts";
 
@@ -42,7 +43,7 @@ export function costOf(
     case CommandField.put:
       return keyOverheadBytes + (end - start);
     case CommandField.txn:
-      return costOfTxn(TxnRequest.decode(message.subarray(start, end)));
+      return costOfTxn(decodeRequest(TxnRequest, message, start, end));
     case CommandField.leaseGrant:
       return leaseOverheadBytes;
     default:

@@ -10,7 +10,7 @@ export function rangeOptionsOf(request: RangeRequest): RangeOptions {
   return {
     key: asBuffer(request.key),
     ...(rangeEnd && { rangeEnd }),
-    limit: request.limit,
+    limit: Math.max(0, request.limit),
     revision: request.revision,
     sortOrder: request.sortOrder,
     sortTarget: request.sortTarget,

@@ -329,10 +329,13 @@ export class MemberReplica implements Replica {
         timedOut: false,
       };
       this.#appendingBatch = appended;
-      this.#log.append(ready.entries, ready.hardState, true).then(
-        () => this.#onDurable(appended),
-        (error: unknown) => this.#onAppendFailed(appended, error),
-      );
+      this.#log
+        .append(ready.entries, ready.hardState, true)
+        .then(
+          () => this.#onDurable(appended),
+          (error: unknown) => this.#onAppendFailed(appended, error),
+        )
+        .catch((error: unknown) => this.#onBug(appended, error));
     }
     if (ready.committed.length > 0) this.#apply(ready.committed, finished);
     if (!this.#appendingBatch) this.#whenIdle?.();
@@ -361,6 +364,16 @@ export class MemberReplica implements Replica {
     }
     if (this.#proposals.waiting > 0) this.#queueStep();
     else this.#whenIdle?.();
+  }
+
+  /** Applying failed in a way that must not be: the state is unsure, so the member ends and says so to all. */
+  #onBug(appended: AppendedBatch, error: unknown): void {
+    this.#fail(error as Error);
+    this.#settleFailed(appended.batch, EtcdErrors.stopped);
+    if (this.#proposals.waiting > 0) {
+      this.#settleFailed(this.#proposals.takeWaiting(), EtcdErrors.stopped);
+    }
+    if (!this.#appendingBatch) this.#whenIdle?.();
   }
 
   #settleFailed(batch: ProposalBatch | undefined, refusal: EtcdError): void {
@@ -396,6 +409,7 @@ export class MemberReplica implements Replica {
       if (!batch || position < 0 || position >= batch.size) continue;
       const receiver = batch.receivers[position];
       if (!receiver) continue;
+      batch.receivers[position] = undefined;
       const ticket = batch.tickets[position] as number;
       if (refusal) receiver.onFailed(ticket, refusal.code, refusal.message);
       else receiver.onApplied(ticket, writer.buffer, writer.start, writer.end);

@@ -6,6 +6,7 @@ import { asBuffer } from "../base/bytes.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
 import { type Entry, EntryType } from "../raft/types.ts";
+import { decodeRequest, UnreadableRequest } from "../wire/decode-request.ts";
 import { type EtcdError, EtcdErrors } from "../wire/errors.ts";
 import {
   ClusterMemberAttrSetRequest,
@@ -81,7 +82,13 @@ export class StateMachine {
     if (entry.data.length === 0) return undefined;
     const command = this.#command.read(entry.data);
     const data = asBuffer(entry.data);
-    return this.#dispatch(command.field, data, command.start, command.end, term);
+    try {
+      return this.#dispatch(command.field, data, command.start, command.end, term);
+    } catch (error) {
+      // A request that can not be read is refused before it changed anything, and again at every replay.
+      if (!(error instanceof UnreadableRequest)) throw error;
+      return { code: error.code, message: error.message };
+    }
   }
 
   /** What a member tells the cluster when it starts: its attributes, and the version if there is none. */
@@ -137,11 +144,11 @@ export class StateMachine {
         return this.#applyAlarm(data.subarray(start, end));
       case CommandField.clusterVersionSet:
         this.#membership.setClusterVersion(
-          ClusterVersionSetRequest.decode(data.subarray(start, end)).ver,
+          decodeRequest(ClusterVersionSetRequest, data, start, end).ver,
         );
         return this.#saveMembership();
       case CommandField.clusterMemberAttrSet:
-        this.#applyAttributes(ClusterMemberAttrSetRequest.decode(data.subarray(start, end)));
+        this.#applyAttributes(decodeRequest(ClusterMemberAttrSetRequest, data, start, end));
         return this.#saveMembership();
       default:
         throw new Error(`the log holds a command of an unknown kind: field ${field}`);
@@ -154,14 +161,14 @@ export class StateMachine {
   }
 
   #txn(data: Buffer, start: number, end: number, term: number): EtcdError | undefined {
-    if (this.#isFull() && costOfTxn(TxnRequest.decode(data.subarray(start, end))) > 0) {
+    if (this.#isFull() && costOfTxn(decodeRequest(TxnRequest, data, start, end)) > 0) {
       return EtcdErrors.noSpace;
     }
     return this.#kv.txn(data, start, end, term);
   }
 
   #applyAlarm(message: Uint8Array): EtcdError | undefined {
-    const request = AlarmRequest.decode(message);
+    const request = decodeRequest(AlarmRequest, message, 0, message.length);
     const changed = this.#changeAlarms(request);
     this.#store.setMeta(MetaKey.alarms, this.alarms.encode());
     const response = AlarmResponse.encode(
