@@ -214,6 +214,6 @@ export class ServerStreamCall extends ServerCallBase implements RawStreamCall {
   #onHandlerError(error: unknown): void {
     const status = statusOfError(error);
     if (status.unexpected) this.failUnexpected(error);
-    if (this.isOpen) this.end(status.code, status.message, status.metadata);
+    this.failCall(status.code, status.message, status.metadata);
   }
 }
