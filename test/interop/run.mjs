@@ -12,10 +12,8 @@ import { ensureBinaries } from "./binaries.mjs";
 const here = dirname(fileURLToPath(import.meta.url));
 const suiteLimitMs = 15 * 60_000;
 
-/** Scripts that are not suites: this one, the builder, and programs that suites start (`*-program.mjs`). */
-const notSuites = /^(?:run|binaries)\.mjs$|-(?:program|server|client)\.mjs$|\.test\.mjs$/;
-/** Named like a program, but suites of their own. */
-const suitesAllTheSame = new Set(["grpc-server.mjs", "grpc-client.mjs"]);
+/** Every other script in this folder is a suite; what suites share lies in folders. */
+const notSuites = ["run", "binaries"];
 
 const wanted = process.argv.slice(2);
 const suites = listSuites().filter((name) => wanted.length === 0 || wanted.includes(name));
@@ -37,8 +35,8 @@ report(results);
 function listSuites() {
   return readdirSync(here)
     .filter((file) => file.endsWith(".mjs"))
-    .filter((file) => suitesAllTheSame.has(file) || !notSuites.test(file))
     .map((file) => file.slice(0, -".mjs".length))
+    .filter((name) => !notSuites.includes(name))
     .sort();
 }
 
