@@ -34,6 +34,9 @@ test.skipIf(!canMount)(
     fillDisk(filler);
 
     const { acknowledged, refusal } = await putUntilRefused(client);
+    // A member that died of the full disk says more than its broken connection does.
+    const death = await Promise.race([server.exited, new Promise((done) => setTimeout(done, 200))]);
+    expect(death, server.output).toBeUndefined();
     expect(refusal).toMatchObject({
       code: resourceExhausted,
       details: "etcdserver: mvcc: database space exceeded",

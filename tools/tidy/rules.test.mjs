@@ -40,9 +40,9 @@ describe("imports", () => {
     expect(messages("src/mvcc/a.ts", 'import type { S } from "../storage/backend.ts";\n')).toEqual(
       [],
     );
-    expect(messages("src/mvcc/a.ts", 'import { S } from "../storage/lmdb-backend.ts";\n')).toHaveLength(
-      1,
-    );
+    expect(
+      messages("src/mvcc/a.ts", 'import { S } from "../storage/lmdb-backend.ts";\n'),
+    ).toHaveLength(1);
     expect(messages("src/io/disk.ts", 'import type { S } from "../node/a.ts";\n')).toHaveLength(1);
   });
 
