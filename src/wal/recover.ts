@@ -70,7 +70,8 @@ export async function recover(
     throw new StatusError(Status.NOT_FOUND, `Cannot open the log: ${folder} holds no segments`);
   }
   const first = chooseFirst(folder, segments, start);
-  const collector = new Collector(start ?? { index: Math.max(0, firstOf(segments, first) - 1) });
+  const firstIndex = firstOf(segments, first);
+  const collector = new Collector(start ?? { index: Math.max(0, firstIndex - 1) }, firstIndex);
   let crc: number | undefined;
   let position = 0;
   let garbageEnd = 0;
@@ -189,8 +190,10 @@ class Collector {
   #hardState: WalHardState | undefined;
   #lastIndex: number | undefined;
 
-  constructor(start: WalStart) {
+  /** `firstIndex`: of the first segment that is read; what its name says lies before it. */
+  constructor(start: WalStart, firstIndex: number) {
     this.#start = start;
+    if (firstIndex > 0) this.#lastIndex = firstIndex - 1;
   }
 
   get lastIndex(): number {

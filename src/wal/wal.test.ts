@@ -208,3 +208,24 @@ test("a failed write ends the log until it is opened again", async () => {
   expectSame(recovered.entries, log);
   await again.close();
 });
+
+test("a segment may begin with a note of a snapshot that trails the log", async () => {
+  const disk = new MemoryDisk(5);
+  const random = new Random(5);
+  const log: WalEntry[] = [];
+  const wal = await create(disk);
+  while (wal.segmentCount === 1 && wal.sizeBytes < segmentBytes) {
+    await appendBatch(wal, random, log, 3);
+  }
+  // The note cuts the log; the entries that it speaks of lie in the segment before.
+  await wal.saveSnapshot({ index: log.length - 2, term: 1, confState: Buffer.from([8, 7]) });
+  expect(wal.segmentCount).toBe(2);
+  const cutAt = log.length;
+  await wal.close();
+  const { wal: again } = await open(disk, cutAt);
+  await appendBatch(again, random, log, 2);
+  await again.close();
+  const reopened = await open(disk, cutAt + 1);
+  expectSame(reopened.recovered.entries, log.slice(cutAt + 1));
+  await reopened.wal.close();
+});
