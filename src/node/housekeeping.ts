@@ -37,7 +37,7 @@ export class Housekeeping {
   readonly #lessor: Lessor;
   readonly #watchHub: WatchHub;
   readonly #metrics: MemberMetrics;
-  readonly #term: () => number;
+  readonly #appliedTerm: () => number;
   #flushing: Promise<void> | undefined;
   #flushedMs = Number.NEGATIVE_INFINITY;
   #snapshotIndex = 0;
@@ -61,7 +61,7 @@ export class Housekeeping {
     this.#lessor = parts.lessor;
     this.#watchHub = parts.watchHub;
     this.#metrics = parts.metrics;
-    this.#term = () => parts.raft.term;
+    this.#appliedTerm = () => parts.stateMachine.appliedTerm;
     this.#watchHub.onWork = () => this.#queueWatchWork();
   }
 
@@ -140,7 +140,7 @@ export class Housekeeping {
   }
 
   async #flushNow(): Promise<void> {
-    const term = this.#term();
+    const term = this.#appliedTerm();
     const startedMs = this.#clock.now();
     this.#flushedMs = startedMs;
     try {

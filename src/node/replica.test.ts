@@ -156,6 +156,21 @@ describe("a restart", () => {
     expect(world.replica.appliedIndex - world.replica.store.consistentIndex).toBeLessThan(60);
   });
 
+  it("may flush while it replays: the log keeps the terms of its entries", async () => {
+    const world = await openWorld({ snapshotEntries: 5, flushBytes: 2000 });
+    world.database.commitError = systemError("EIO", "/data/member/db");
+    for (let i = 0; i < 20; i++) await world.put(`k${i}`, "x".repeat(500));
+    await world.crash();
+    world.database.commitError = undefined;
+    for (let life = 0; life < 3; life++) {
+      await world.open();
+      await turns(20);
+      expect(world.all()).toHaveLength(20);
+      await world.crash();
+    }
+    await world.open();
+  });
+
   it("is refused with an error when the disk is full from the start", async () => {
     const world = await openWorld();
     await world.put("a", "1");

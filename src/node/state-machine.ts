@@ -68,6 +68,11 @@ export class StateMachine {
     this.#lease = new LeaseApplier(store, lessor, header, this.writer, now);
   }
 
+  /** The term of the last applied entry; during a replay it is older than the member's own. */
+  get appliedTerm(): number {
+    return this.#appliedTerm;
+  }
+
   /** Applies one entry. Returns why its command was refused, or undefined; `term` goes into the reply. */
   apply(entry: Entry, term: number): EtcdError | undefined {
     if (entry.term !== this.#appliedTerm) {
