@@ -30,6 +30,8 @@ export interface LmdbOptions {
 const mapBytesDefault = 2 ** 40;
 /** With less than this left, a failed write is taken for a full disk. */
 const diskFullBytes = 32 * 1024 * 1024;
+/** Kept free beyond twice a batch's bytes, for the pages that LMDB copies on the way to a changed one. */
+const commitReserveBytes = 8 * 1024 * 1024;
 
 type Table = Database<Buffer, Buffer>;
 /** How lmdb ends a transaction's use; its types lack it. */
@@ -109,6 +111,7 @@ export class LmdbBackend implements Backend {
   }
 
   async #commit(batch: WriteBatch, onVisible: (() => void) | undefined): Promise<void> {
+    this.#requireSpace(batch.bytes);
     try {
       await this.#root.batch(() => {
         for (const { table, key, value } of batch.operations) {
@@ -121,6 +124,16 @@ export class LmdbBackend implements Backend {
     }
     this.#renew();
     onVisible?.();
+  }
+
+  /** Refuses before LMDB meets a full disk: its writer thread may corrupt its heap when a page write fails. */
+  #requireSpace(batchBytes: number): void {
+    const { bavail, bsize } = statfsSync(dirname(this.#path));
+    if (bavail * bsize >= 2 * batchBytes + commitReserveBytes) return;
+    throw new StatusError(
+      Status.RESOURCE_EXHAUSTED,
+      `Cannot write to ${this.#path}: no space left on the disk`,
+    );
   }
 
   #renew(): void {
