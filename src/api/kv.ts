@@ -1,10 +1,8 @@
 // The KV service on bytes: checks a request, hands it to the replica with a ticket, and answers the call
 // whose ticket comes back. Reads are served here, straight from the store.
 
-import { assert, unreachable } from "../base/assert.ts";
-import { Status, type StatusCode, StatusError } from "../base/status.ts";
 import { rangeOptionsOf } from "../node/range-options.ts";
-import { CommandField, type Replica, type TicketReceiver } from "../node/replica-types.ts";
+import { CommandField, type Replica } from "../node/replica-types.ts";
 import { runReadOnlyTxn } from "../node/txn.ts";
 import { writeTxnResponse } from "../node/txn-result.ts";
 import type { GrpcServer } from "../rpc/grpc/server.ts";
@@ -19,6 +17,7 @@ import {
 } from "../wire/generated/rpc.ts";
 import { PutView, RangeView } from "../wire/kv-requests.ts";
 import { HeaderEncoder, ReplyWriter, rangeBodySize, writeRangeBody } from "../wire/reply-writer.ts";
+import { failWith, guarded, ProposedCalls } from "./proposed-calls.ts";
 import { sendRange } from "./range-reply.ts";
 import { registerRangeStream } from "./range-stream.ts";
 import { checkPut, checkRange, checkTxn, isReadOnlyTxn, isSerializableTxn } from "./txn-check.ts";
@@ -28,19 +27,18 @@ export interface KvOptions {
   readonly maxRequestBytes: number;
 }
 
-export class KvService implements TicketReceiver {
+export class KvService {
   readonly #replica: Replica;
   readonly #options: KvOptions;
   readonly #header: HeaderEncoder;
   readonly #writer = new ReplyWriter();
   readonly #put = new PutView();
   readonly #range = new RangeView();
-  /** Calls that wait for the outcome of their proposal, by ticket. */
-  readonly #calls: (RawUnaryCall | undefined)[] = [];
-  readonly #free: number[] = [];
+  readonly #calls: ProposedCalls;
 
   constructor(replica: Replica, options: KvOptions) {
     this.#replica = replica;
+    this.#calls = new ProposedCalls(replica);
     this.#options = options;
     this.#header = new HeaderEncoder(replica.clusterId, replica.memberId);
   }
@@ -56,42 +54,6 @@ export class KvService implements TicketReceiver {
     registerRangeStream(server, this.#replica, this.#header, this.#options.maxRequestBytes);
   }
 
-  onApplied(ticket: number, source: Uint8Array, start: number, end: number): void {
-    this.#release(ticket).reply(source, start, end);
-  }
-
-  onFailed(ticket: number, code: StatusCode, message: string): void {
-    this.#release(ticket).fail(code, message);
-  }
-
-  onReadable(): void {
-    unreachable(0 as never, "reads are not asked for with tickets here");
-  }
-
-  #admit(call: RawUnaryCall): number {
-    const ticket = this.#free.pop() ?? this.#calls.length;
-    this.#calls[ticket] = call;
-    return ticket;
-  }
-
-  #release(ticket: number): RawUnaryCall {
-    const call = this.#calls[ticket];
-    assert(call !== undefined, `ticket ${ticket} has no call`);
-    this.#calls[ticket] = undefined;
-    this.#free.push(ticket);
-    return call;
-  }
-
-  #propose(
-    field: CommandField,
-    call: RawUnaryCall,
-    message: Uint8Array,
-    start: number,
-    end: number,
-  ): void {
-    this.#replica.propose(field, message, start, end, this, this.#admit(call));
-  }
-
   #onPut(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
     const put = this.#put.read(message, start, end);
     const error = checkPut(
@@ -105,7 +67,7 @@ export class KvService implements TicketReceiver {
       refuse(call, error);
       return;
     }
-    this.#propose(CommandField.put, call, message, start, end);
+    this.#calls.propose(CommandField.put, call, message, start, end);
   }
 
   #onDelete(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
@@ -114,7 +76,7 @@ export class KvService implements TicketReceiver {
       refuse(call, EtcdErrors.emptyKey);
       return;
     }
-    this.#propose(CommandField.deleteRange, call, message, start, end);
+    this.#calls.propose(CommandField.deleteRange, call, message, start, end);
   }
 
   #onTxn(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
@@ -125,7 +87,7 @@ export class KvService implements TicketReceiver {
       return;
     }
     if (!isReadOnlyTxn(request)) {
-      this.#propose(CommandField.txn, call, message, start, end);
+      this.#calls.propose(CommandField.txn, call, message, start, end);
       return;
     }
     this.#whenReadable(call, isSerializableTxn(request), () => this.#serveTxn(call, request));
@@ -202,7 +164,7 @@ export class KvService implements TicketReceiver {
   #onCompact(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
     const { physical } = decodeRequest(CompactionRequest, message, start, end);
     if (!physical) {
-      this.#propose(CommandField.compaction, call, message, start, end);
+      this.#calls.propose(CommandField.compaction, call, message, start, end);
       return;
     }
     this.#compactPhysically(message.subarray(start, end)).then(
@@ -238,22 +200,4 @@ export class KvService implements TicketReceiver {
 
 function refuse(call: RawUnaryCall, error: EtcdError): void {
   call.fail(error.code, error.message);
-}
-
-function failWith(call: RawUnaryCall, error: unknown): void {
-  if (error instanceof StatusError) call.fail(error.code, error.message);
-  else call.fail(Status.INTERNAL, "internal error");
-}
-
-/** A request that can not be read is the caller's error, said as grpc-go says it. */
-function guarded(handler: RawUnaryHandler): RawUnaryHandler {
-  return (call, message, start, end) => {
-    try {
-      handler(call, message, start, end);
-    } catch (error) {
-      if (error instanceof StatusError)
-        call.fail(Status.INTERNAL, `grpc: error unmarshalling request: ${error.message}`);
-      else throw error;
-    }
-  };
 }

@@ -1,12 +1,10 @@
 // The Lease service: grants and revokes go through the log, the other calls are answered from the lessor.
 // An id that the client leaves open is chosen here, before proposing, so that every member applies the same.
 
-import { assert, unreachable } from "../base/assert.ts";
-import { Status, type StatusCode, StatusError } from "../base/status.ts";
 import { FieldReader, varintSizeBig, writeVarintBig } from "../base/varint.ts";
 import type { Clock } from "../io/clock.ts";
 import { LeaseIds } from "../node/lease-words.ts";
-import { CommandField, type Replica, type TicketReceiver } from "../node/replica-types.ts";
+import { CommandField, type Replica } from "../node/replica-types.ts";
 import type { GrpcServer } from "../rpc/grpc/server.ts";
 import type { RawStreamCall, RawUnaryCall, RawUnaryHandler } from "../rpc/grpc/types.ts";
 import { decodeRequest } from "../wire/decode-request.ts";
@@ -18,6 +16,7 @@ import {
 } from "../wire/generated/rpc.ts";
 import { HeaderEncoder, ReplyWriter } from "../wire/reply-writer.ts";
 import { type KeepAliveShared, KeepAliveStream } from "./lease-keep-alive.ts";
+import { failWith, guarded, ProposedCalls } from "./proposed-calls.ts";
 
 const servicePath = "/etcdserverpb.Lease/";
 const grantIdField = 2;
@@ -38,19 +37,18 @@ export type LeaseReplica = Pick<
   | "renewLease"
 >;
 
-export class LeaseService implements TicketReceiver {
+export class LeaseService {
   readonly #replica: LeaseReplica;
   readonly #clock: Clock;
   readonly #ids: LeaseIds;
   readonly #reader = new FieldReader(new Uint8Array(0));
   readonly #shared: KeepAliveShared;
   readonly #streams = new Set<KeepAliveStream>();
-  /** Calls that wait for the outcome of their proposal, by ticket. */
-  readonly #calls: (RawUnaryCall | undefined)[] = [];
-  readonly #free: number[] = [];
+  readonly #calls: ProposedCalls;
 
   constructor(replica: LeaseReplica, clock: Clock) {
     this.#replica = replica;
+    this.#calls = new ProposedCalls(replica);
     this.#clock = clock;
     this.#ids = new LeaseIds(replica.memberId, clock.wallNow());
     this.#shared = {
@@ -65,7 +63,7 @@ export class LeaseService implements TicketReceiver {
       server.addRawUnary(servicePath + name, guarded(handler));
     add("LeaseGrant", (call, message, start, end) => this.#onGrant(call, message, start, end));
     add("LeaseRevoke", (call, message, start, end) =>
-      this.#propose(CommandField.leaseRevoke, call, message, start, end),
+      this.#calls.propose(CommandField.leaseRevoke, call, message, start, end),
     );
     add("LeaseTimeToLive", (call, message, start, end) =>
       this.#onTimeToLive(call, message, start, end),
@@ -86,38 +84,6 @@ export class LeaseService implements TicketReceiver {
     for (const stream of [...this.#streams]) stream.endStopped();
   }
 
-  onApplied(ticket: number, source: Uint8Array, start: number, end: number): void {
-    this.#release(ticket).reply(source, start, end);
-  }
-
-  onFailed(ticket: number, code: StatusCode, message: string): void {
-    this.#release(ticket).fail(code, message);
-  }
-
-  onReadable(): void {
-    unreachable(0 as never, "reads are not asked for with tickets here");
-  }
-
-  #release(ticket: number): RawUnaryCall {
-    const call = this.#calls[ticket];
-    assert(call !== undefined, `ticket ${ticket} has no call`);
-    this.#calls[ticket] = undefined;
-    this.#free.push(ticket);
-    return call;
-  }
-
-  #propose(
-    field: CommandField,
-    call: RawUnaryCall,
-    message: Uint8Array,
-    start: number,
-    end: number,
-  ): void {
-    const ticket = this.#free.pop() ?? this.#calls.length;
-    this.#calls[ticket] = call;
-    this.#replica.propose(field, message, start, end, this, ticket);
-  }
-
   #onGrant(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
     const reader = this.#reader.reset(message, start, end);
     let hasId = false;
@@ -125,11 +91,11 @@ export class LeaseService implements TicketReceiver {
       if (reader.field === grantIdField) hasId = reader.low !== 0 || reader.high !== 0;
     }
     if (hasId) {
-      this.#propose(CommandField.leaseGrant, call, message, start, end);
+      this.#calls.propose(CommandField.leaseGrant, call, message, start, end);
       return;
     }
     const named = withId(message, start, end, this.#ids.next());
-    this.#propose(CommandField.leaseGrant, call, named, 0, named.length);
+    this.#calls.propose(CommandField.leaseGrant, call, named, 0, named.length);
   }
 
   #onTimeToLive(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
@@ -178,21 +144,4 @@ function withId(message: Buffer, start: number, end: number, id: bigint): Buffer
   named[length] = grantIdField << 3;
   writeVarintBig(named, length + 1, id);
   return named;
-}
-
-function failWith(call: RawUnaryCall, error: unknown): void {
-  if (error instanceof StatusError) call.fail(error.code, error.message);
-  else call.fail(Status.INTERNAL, "internal error");
-}
-
-/** A request that can not be read is the caller's error, said as grpc-go says it. */
-function guarded(handler: RawUnaryHandler): RawUnaryHandler {
-  return (call, message, start, end) => {
-    try {
-      handler(call, message, start, end);
-    } catch (error) {
-      if (!(error instanceof StatusError)) throw error;
-      call.fail(Status.INTERNAL, `grpc: error unmarshalling request: ${error.message}`);
-    }
-  };
 }
