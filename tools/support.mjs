@@ -3,7 +3,7 @@
 // before anything is installed.
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -55,6 +55,10 @@ export function isInstalled() {
 /** Installs the locked packages when they are missing or not those of the lockfile. */
 export function ensureInstalled() {
   if (isInstalled()) return;
+  if (lstatSync(join(root, "node_modules"), { throwIfNoEntry: false })?.isSymbolicLink()) {
+    // npm ci empties the folder that the link leads to, which may be someone else's.
+    fail("node_modules is a link and its packages are not those of the lockfile. Remove the link.");
+  }
   say("installing packages (npm ci) ...");
   const started = performance.now();
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
