@@ -8,6 +8,7 @@ export default defineConfig({
     include: [
       "src/**/*.test.ts",
       "sim/**/*.test.ts",
+      "test/*.test.ts",
       "test/contracts/**/*.test.ts",
       "test/cluster/**/*.test.ts",
       "tools/**/*.test.mjs",
