@@ -1,11 +1,11 @@
 // A member inside this process: the same server as `portal server`, started and stopped by a program.
 
-import { type RunningServer, startServer } from "./server/start-server.ts";
 import { type Logger, silentLogger } from "./base/log.ts";
 import { Client } from "./client/client.ts";
 import type { FlagTexts } from "./config/arguments.ts";
 import type { FlagName } from "./config/flag-table.ts";
 import { buildServerConfig } from "./config/server-config.ts";
+import { type RunningServer, startServer } from "./server/start-server.ts";
 
 export interface PortalOptions {
   /** Where the data lives. Default "./portal-data". */

@@ -8,7 +8,6 @@ import { join } from "node:path";
 import type { PeerCertificate, SecureVersion, TlsOptions } from "node:tls";
 import { ConfigError } from "./config-error.ts";
 import { isIpAddress, isWildcard } from "./listen-url.ts";
-import { pem } from "./self-signed.ts";
 import type { ServerConfig, TlsSettings } from "./server-config.ts";
 
 const cipherNames: Readonly<Record<string, string>> = {
@@ -184,4 +183,9 @@ function parseCertificate(bytes: Buffer, file: string): X509Certificate {
     const reason = error instanceof Error ? error.message : String(error);
     throw new ConfigError(`${file} holds no certificate in PEM form (${reason})`);
   }
+}
+
+function pem(label: string, bytes: Buffer): string {
+  const lines = bytes.toString("base64").match(/.{1,64}/g) ?? [];
+  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ""].join("\n");
 }

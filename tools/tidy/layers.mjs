@@ -78,6 +78,8 @@ export const nodeModuleOwners = [
 export const packageOwners = {
   "@bufbuild/protobuf": ["wire"],
   "@node-rs/crc32": ["base"],
+  "@peculiar/x509": ["config"],
+  "reflect-metadata": ["config"],
   lmdb: ["storage"],
   yaml: ["config", "cli"],
   commander: ["cli", "config"],

@@ -69,8 +69,8 @@ function http1Get(options: http.RequestOptions, body?: string): Promise<string> 
 }
 
 /** A self-signed certificate for localhost, made for this run. */
-function makeCertificate(): { key: string; cert: string } {
-  const { key, certificate } = makeSelfSigned(["localhost"], 1, new Date());
+async function makeCertificate(): Promise<{ key: string; cert: string }> {
+  const { key, certificate } = await makeSelfSigned(["localhost"], 1, new Date());
   return { key, cert: certificate };
 }
 
@@ -134,8 +134,8 @@ test("megabytes pass real sockets in both directions", async () => {
 });
 
 test("TLS with ALPN, client certificates, and a new certificate without a restart", async () => {
-  const first = makeCertificate();
-  const second = makeCertificate();
+  const first = await makeCertificate();
+  const second = await makeCertificate();
   const sessions: Http2Session[] = [];
   const listener = await open({
     tls: { ...first, ca: first.cert, requestCert: true, rejectUnauthorized: false },
