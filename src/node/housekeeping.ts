@@ -1,6 +1,7 @@
 // What a member does beside commands, in bounded pieces between them: flushing the store and letting
 // go of the log behind it, compaction steps, ending leases, serving watchers that are behind.
 
+import { Status, StatusError } from "../base/status.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
@@ -95,6 +96,12 @@ export class Housekeeping {
     if (this.flushError) return true;
     const sinceMs = this.#clock.now() - this.#flushedMs;
     return sinceMs >= this.#options.flushIntervalMs * quietIntervals;
+  }
+
+  /** The last flush found no space on the disk. */
+  get isDatabaseFull(): boolean {
+    const error = this.flushError;
+    return error instanceof StatusError && error.code === Status.RESOURCE_EXHAUSTED;
   }
 
   /** Flushes what is left; nothing is done afterwards. */

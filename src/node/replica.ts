@@ -292,9 +292,8 @@ export class MemberReplica implements Replica {
   ): EtcdError | undefined {
     if (this.#failure || this.#closing) return EtcdErrors.stopped;
     if (this.#quota.fits(field, message, start, end)) {
-      return this.store.overlayBytes > this.#options.flushBytes * 16
-        ? EtcdErrors.tooManyRequests
-        : undefined;
+      if (this.store.overlayBytes <= this.#options.flushBytes * 16) return undefined;
+      return this.#housekeeping.isDatabaseFull ? EtcdErrors.noSpace : EtcdErrors.tooManyRequests;
     }
     if (!this.#stateMachine.alarms.has(AlarmType.noSpace)) this.#housekeeping.raiseNoSpace();
     return EtcdErrors.noSpace;
