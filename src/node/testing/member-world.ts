@@ -4,7 +4,7 @@
 import { asBuffer } from "../../base/bytes.ts";
 import type { StatusCode } from "../../base/status.ts";
 import type { Disk, DiskFile } from "../../io/disk.ts";
-import { MemoryDisk } from "../../io/disk-memory.ts";
+import { MemoryDisk, systemError } from "../../io/disk-memory.ts";
 import { KeyValue } from "../../wire/generated/kv.ts";
 import {
   CompactionRequest,
@@ -81,6 +81,7 @@ export class MemberWorld {
   readonly options: MemberOptions;
   clock = new ManualClock();
   #member: OpenedMember | undefined;
+  #life: Life = { isOver: true, stall: () => undefined };
   #stall: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
   constructor(seed = 1, options: Partial<MemberOptions> = {}) {
@@ -95,9 +96,10 @@ export class MemberWorld {
 
   async open(): Promise<MemberReplica> {
     this.clock = new ManualClock();
+    this.#life = { isOver: false, stall: () => this.#stall?.promise };
     this.#member = await openMember(this.options, {
       clock: this.clock,
-      disk: stallable(this.disk, () => this.#stall?.promise),
+      disk: diskOfLife(this.disk, this.#life),
       openBackend: () => this.database.open(),
       lockFolder: async () => ({ release: async () => {} }),
     });
@@ -112,6 +114,7 @@ export class MemberWorld {
   /** The process dies and the machine loses power. What the member still does has no effect. */
   async crash(): Promise<void> {
     this.#member = undefined;
+    this.#life.isOver = true;
     this.disk.crash();
     await this.database.crash();
   }
@@ -186,13 +189,23 @@ export class MemberWorld {
   }
 }
 
-/** `disk`, whose files write only once the promise that `wait` returns, if any, is resolved. */
-function stallable(disk: Disk, wait: () => Promise<void> | undefined): Disk {
+/** What one life of a process sees of a disk: nothing it still does reaches the disk after the life's end. */
+interface Life {
+  isOver: boolean;
+  /** Writes wait for this, if there is one. */
+  stall(): Promise<void> | undefined;
+}
+
+function diskOfLife(disk: Disk, life: Life): Disk {
+  const alive = (): Disk => {
+    if (life.isOver) throw systemError("EIO", "after the end of the process");
+    return disk;
+  };
   return {
     open: async (path, mode) => {
-      const file = await disk.open(path, mode);
+      const file = await alive().open(path, mode);
       const write: DiskFile["write"] = async (source, start, end, position) => {
-        await wait();
+        await life.stall();
         await file.write(source, start, end, position);
       };
       return {
@@ -204,12 +217,12 @@ function stallable(disk: Disk, wait: () => Promise<void> | undefined): Disk {
         close: () => file.close(),
       };
     },
-    list: (folder) => disk.list(folder),
-    exists: (path) => disk.exists(path),
-    makeFolder: (folder) => disk.makeFolder(folder),
-    rename: (from, to) => disk.rename(from, to),
-    remove: (path) => disk.remove(path),
-    syncFolder: (folder) => disk.syncFolder(folder),
+    list: async (folder) => alive().list(folder),
+    exists: async (path) => alive().exists(path),
+    makeFolder: async (folder) => alive().makeFolder(folder),
+    rename: async (from, to) => alive().rename(from, to),
+    remove: async (path) => alive().remove(path),
+    syncFolder: async (folder) => alive().syncFolder(folder),
   };
 }
 
