@@ -286,7 +286,7 @@ class Simulation {
     return (
       store.currentRevision === this.#model.store.currentRevision &&
       store.compactRevision === this.#model.store.compactRevision &&
-      lessor.size === this.#model.leases.size &&
+      lessor.leases().sort().join() === [...this.#model.leases.keys()].sort().join() &&
       store.keyCount === this.#liveKeys().length &&
       JSON.stringify(plain(dump(this.#world.replica))) === JSON.stringify(plain(this.#liveKeys()))
     );

@@ -99,9 +99,12 @@ async function openLocked(
     const replica = buildReplica(options, dependencies, { backend, store, applied, recovered });
     await replica.start();
     const close = async () => {
-      await replica.close();
-      await backend.close();
-      await lock?.release();
+      try {
+        await replica.close();
+      } finally {
+        await backend.close();
+        await lock?.release();
+      }
     };
     return { replica, close };
   } catch (error) {

@@ -389,6 +389,14 @@ describe("bounds", () => {
 });
 
 describe("close", () => {
+  it("lets go of the database and the lock also when the log can not be closed", async () => {
+    const world = await openWorld();
+    for (let i = 0; i < 30; i++) await world.put(`k${i}`, "x".repeat(1500));
+    world.disk.fault = (_operation, path) => systemError("EIO", path);
+    await world.close().catch(() => undefined);
+    expect(world.isUnlocked).toBe(true);
+  });
+
   it("answers everything under way exactly once, and keeps what it acknowledged", async () => {
     for (let pause = 0; pause < 8; pause++) {
       const world = await openWorld();

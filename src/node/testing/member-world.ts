@@ -80,6 +80,7 @@ export class MemberWorld {
   readonly database = new CrashableDatabase();
   readonly options: MemberOptions;
   clock = new ManualClock();
+  isUnlocked = true;
   #member: OpenedMember | undefined;
   #life: Life = { isOver: true, stall: () => undefined };
   #stall: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
@@ -101,14 +102,21 @@ export class MemberWorld {
       clock: this.clock,
       disk: diskOfLife(this.disk, this.#life),
       openBackend: () => this.database.open(),
-      lockFolder: async () => ({ release: async () => {} }),
+      lockFolder: async () => {
+        this.isUnlocked = false;
+        const release = async () => {
+          this.isUnlocked = true;
+        };
+        return { release };
+      },
     });
     return this.#member.replica;
   }
 
   async close(): Promise<void> {
-    await this.#member?.close();
+    const member = this.#member;
     this.#member = undefined;
+    await member?.close();
   }
 
   /** The process dies and the machine loses power. What the member still does has no effect. */
