@@ -63,6 +63,10 @@ export class ServerUnaryCall extends ServerCallBase implements RawUnaryCall {
       this.reply(message, 0, length);
       return;
     }
+    if (this.stream.session.overLimit) {
+      this.fail(Status.RESOURCE_EXHAUSTED, tooMuchUnread);
+      return;
+    }
     if (!this.beginAnswer(Status.OK, "")) return;
     this.stats.messagesSent++;
     this.headersSent = true;
@@ -144,6 +148,11 @@ export class ServerUnaryCall extends ServerCallBase implements RawUnaryCall {
 
   #deliver(message: Buffer, start: number, end: number): void {
     this.stats.messagesReceived++;
+    // Requests that came in one read were all let in before the first of them was answered.
+    if (this.stream.session.overLimit) {
+      this.#refuse(Status.RESOURCE_EXHAUSTED, tooMuchUnread);
+      return;
+    }
     try {
       ((this.head.method as RegisteredMethod).unary as RawUnaryHandler)(this, message, start, end);
     } catch (error) {
@@ -155,3 +164,4 @@ export class ServerUnaryCall extends ServerCallBase implements RawUnaryCall {
 }
 
 const noBytes = Buffer.alloc(0);
+const tooMuchUnread = "too many bytes of earlier replies have not been read";

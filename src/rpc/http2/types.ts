@@ -88,6 +88,8 @@ export interface Http2Session {
   readonly activeStreams: number;
   /** Bytes held for this peer: output not yet handed to the socket, and input not yet consumed. */
   readonly bufferedBytes: number;
+  /** The bytes held for this peer, or for all peers together, exceed their limit: take on nothing more for it. */
+  readonly overLimit: boolean;
   /** Clock time (ms) when bytes last arrived. */
   readonly lastReceivedMs: number;
   /** How many HEADERS and DATA frames were sent; only ever grows (keepalive enforcement compares it). */
