@@ -9,6 +9,8 @@ import { join } from "node:path";
 import { ensureBuilt } from "./build.mjs";
 import { fail, requireNode, root } from "./support.mjs";
 
+const startedBy = process.ppid;
+
 requireNode();
 ensureBuilt();
 startMember(process.argv.slice(2));
@@ -16,9 +18,7 @@ startMember(process.argv.slice(2));
 function startMember(userArguments) {
   const main = join(root, "dist/src/main.js");
   if (!existsSync(main)) fail("dist/src/main.js is missing. Run: node tools/build.mjs --force");
-  const hasDataDir = userArguments.some((argument) => /^--?data-dir(=|$)/.test(argument));
-  const dataDir = hasDataDir ? [] : ["--data-dir", "./portal-data"];
-  const child = spawn(process.execPath, [main, "server", ...dataDir, ...userArguments], {
+  const child = spawn(process.execPath, [main, "server", ...withDefaults(userArguments)], {
     stdio: "inherit",
     // How the hints on the screen name the command line tool.
     env: { ...process.env, PORTAL_TOOL: "bin/portal" },
@@ -28,8 +28,23 @@ function startMember(userArguments) {
   for (const signal of ["SIGTERM", "SIGHUP", "SIGQUIT"]) {
     process.on(signal, () => child.kill(signal));
   }
+  // npm itself does not pass on a signal, it just ends: then the member ends with it.
+  setInterval(() => process.ppid !== startedBy && child.kill("SIGTERM"), 500).unref();
   child.on("error", (error) => fail(`the member could not be started: ${error.message}`));
   child.on("exit", (status, signal) => {
     process.exit(signal ? 128 + constants.signals[signal] : (status ?? 1));
   });
+}
+
+/** Where the data goes and where it listens, unless the arguments say so, or name a file that does. */
+function withDefaults(userArguments) {
+  const has = (flag) =>
+    userArguments.some((argument) => new RegExp(`^--?${flag}(=|$)`).test(argument));
+  if (has("config-file")) return userArguments;
+  const defaults = [];
+  if (!has("data-dir")) defaults.push("--data-dir", "./portal-data");
+  if (!has("listen-client-urls") && !process.env.ETCD_LISTEN_CLIENT_URLS) {
+    defaults.push("--listen-client-urls", "http://127.0.0.1:2379");
+  }
+  return [...defaults, ...userArguments];
 }
