@@ -1,6 +1,8 @@
 // The numbers of the HTTP/2 wire format (RFC 9113) and the smallest frame writers. Frame header:
 // length 3 bytes, type 1, flags 1, stream id 4, all big-endian.
 
+export { readUint32, writeUint32 } from "../../base/bytes.ts";
+
 export const FRAME_HEADER_BYTES = 9;
 export const GRPC_PREFIX_BYTES = 5;
 export const DEFAULT_WINDOW_BYTES = 65_535;
@@ -61,25 +63,6 @@ export function writeFrameHeader(
   target[at + 7] = streamId >>> 8;
   target[at + 8] = streamId;
   return at + FRAME_HEADER_BYTES;
-}
-
-export function writeUint32(target: Uint8Array, at: number, value: number): number {
-  target[at] = value >>> 24;
-  target[at + 1] = value >>> 16;
-  target[at + 2] = value >>> 8;
-  target[at + 3] = value;
-  return at + 4;
-}
-
-/** Four bytes, big-endian, unsigned. */
-export function readUint32(source: Uint8Array, at: number): number {
-  return (
-    (((source[at] as number) << 24) |
-      ((source[at + 1] as number) << 16) |
-      ((source[at + 2] as number) << 8) |
-      (source[at + 3] as number)) >>>
-    0
-  );
 }
 
 /** Copies source[start, end) to `at` and returns the offset behind it. A loop beats the call for short pieces. */
