@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ensureBuilt } from "../../tools/build.mjs";
 import { formatDuration, run, say } from "../../tools/support.mjs";
+import { startPortal } from "../support/servers.mjs";
 import { ensureBinaries } from "./binaries.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -14,6 +15,9 @@ const suiteLimitMs = 15 * 60_000;
 
 /** Every other script in this folder is a suite; what suites share lies in folders. */
 const notSuites = ["run", "binaries"];
+
+/** Suites that run on a real etcd, and on a Portal that they are given. */
+const suitesOnBoth = new Set(["cli", "client"]);
 
 const wanted = process.argv.slice(2);
 const suites = listSuites().filter((name) => wanted.length === 0 || wanted.includes(name));
@@ -43,14 +47,17 @@ function listSuites() {
 /** Runs one script. A suite that prints no counts, or ends badly with none failed, counts one failure. */
 async function runSuite(name) {
   const started = performance.now();
+  const portal = suitesOnBoth.has(name) ? await startPortal() : undefined;
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(), suiteLimitMs);
   const { status, output } = await run(process.execPath, [join(here, `${name}.mjs`)], {
     capture: true,
     signal: controller.signal,
     killSignal: "SIGTERM",
+    env: portal ? { ...process.env, PORTAL_ENDPOINT: portal.endpoint } : process.env,
   }).catch((error) => ({ status: 1, output: String(error) }));
   clearTimeout(timer);
+  await portal?.stop();
   const counts = [...output.matchAll(/^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?/gm)].at(-1);
   const passed = Number(counts?.[1] ?? 0);
   let failed = Number(counts?.[2] ?? 0);
