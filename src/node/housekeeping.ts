@@ -21,9 +21,6 @@ const revokesPerTickMax = 200;
 const watchPauseMsPerResponse = 0.01;
 const watchPauseMsMax = 10;
 
-/** A few changes are flushed after this many intervals. */
-const quietIntervals = 10;
-
 /** What housekeeping needs of the replica that it serves. */
 type HousekeptReplica = Pick<Replica, "memberId" | "propose" | "proposeAsync"> & {
   readonly appliedIndex: number;
@@ -72,7 +69,8 @@ export class Housekeeping {
 
   /** Called after every batch of applied commands. */
   afterApply(): void {
-    if (this.#store.overlayBytes > this.#options.flushBytes) this.#flush();
+    // A flush that failed is tried again by the tick: not at once, and not for every batch.
+    if (this.#isMuchToFlush() && !this.flushError) this.#flush();
     if (this.#store.compactRevision !== this.#compactRevision) {
       this.#compactRevision = this.#store.compactRevision;
       this.#continueCompaction();
@@ -90,12 +88,15 @@ export class Housekeeping {
    * some intervals. Each one costs syncs that the log's own writes would have to wait for.
    */
   #isFlushDue(): boolean {
+    if (this.#isMuchToFlush() || this.flushError) return true;
+    const sinceMs = this.#clock.now() - this.#flushedMs;
+    return sinceMs >= this.#options.flushDelayMs;
+  }
+
+  #isMuchToFlush(): boolean {
     const { pendingChanges, overlayBytes } = this.#store;
     const { flushChanges, flushBytes } = this.#options;
-    if (pendingChanges >= flushChanges || overlayBytes > flushBytes) return true;
-    if (this.flushError) return true;
-    const sinceMs = this.#clock.now() - this.#flushedMs;
-    return sinceMs >= this.#options.flushIntervalMs * quietIntervals;
+    return pendingChanges >= flushChanges || overlayBytes > flushBytes;
   }
 
   /** The last flush found no space on the disk. */

@@ -21,9 +21,11 @@ export interface ReplicaOptions {
   /** A proposal without an outcome for this long is answered with a timeout (it may still be applied). */
   readonly requestTimeoutMs: number;
   readonly quotaBytes: number;
-  /** How often it is looked whether a flush is due, and from how many changes on it is. */
+  /** How often it is looked whether a flush is due; from how many changes on it is due at once. */
   readonly flushIntervalMs: number;
   readonly flushChanges: number;
+  /** How long a few changes may wait for more. */
+  readonly flushDelayMs: number;
   readonly flushBytes: number;
   /** Entries between two notes in the log that the store holds what came before. */
   readonly snapshotEntries: number;

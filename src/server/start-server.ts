@@ -29,6 +29,8 @@ export interface StartOptions {
 }
 
 const drainMs = 5000;
+/** A flush is packed on the main thread: this many changes take it about 6 ms. */
+const flushChangesMax = 4000;
 const mebibyte = 1024 * 1024;
 
 /** Resolves when the member serves; rejects, with everything closed again, when it can not. */
@@ -105,7 +107,8 @@ function memberOptions(config: ServerConfig, memory: boolean): MemberOptions {
     requestTimeoutMs: 5000 + 2 * config.electionTimeoutMs,
     quotaBytes: config.quotaBackendBytes,
     flushIntervalMs: config.backendBatchIntervalMs,
-    flushChanges: config.backendBatchLimit,
+    flushDelayMs: 10 * config.backendBatchIntervalMs,
+    flushChanges: Math.min(config.backendBatchLimit, flushChangesMax),
     flushBytes: 16 * mebibyte,
     snapshotEntries: config.snapshotCount,
     compactionSleepMs: 10,
