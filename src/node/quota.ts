@@ -33,7 +33,7 @@ export class Quota {
 }
 
 /** What a command may add to the database, as etcd reckons it; 0 when it only reads or frees. */
-export function costOf(
+function costOf(
   field: CommandField,
   message: Uint8Array,
   start: number,

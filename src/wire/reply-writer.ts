@@ -2,7 +2,6 @@
 // one allocation. Replies are never overwritten: a full buffer is left to whoever still sends from it
 // and a new one is begun. Sizes are known before writing, so nothing is moved afterwards.
 
-import { asBuffer } from "../base/bytes.ts";
 import { varintSize, varintSizeBig, writeVarint, writeVarintBig } from "../base/varint.ts";
 
 const chunkBytes = 64 * 1024;
@@ -150,9 +149,4 @@ export function writeRangeBody(writer: ReplyWriter, body: RangeBody): void {
     writer.byte(0x20);
     writer.varint(body.count);
   }
-}
-
-/** Copies the current message out, for callers that keep it. */
-export function messageOf(writer: ReplyWriter): Buffer {
-  return asBuffer(writer.buffer.subarray(writer.start, writer.end));
 }
