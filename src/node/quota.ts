@@ -33,12 +33,7 @@ export class Quota {
 }
 
 /** What a command may add to the database, as etcd reckons it; 0 when it only reads or frees. */
-function costOf(
-  field: CommandField,
-  message: Uint8Array,
-  start: number,
-  end: number,
-): number {
+function costOf(field: CommandField, message: Uint8Array, start: number, end: number): number {
   switch (field) {
     case CommandField.put:
       return keyOverheadBytes + (end - start);
