@@ -46,7 +46,11 @@ export interface ProgressStatus {
   readonly isLearner: boolean;
   readonly recentActive: boolean;
   readonly pendingSnapshot: number;
+  /** Appends that were sent and not acknowledged. */
   readonly inflight: number;
+  readonly isWindowFull: boolean;
+  /** No append is to be sent now: a probe or a snapshot is under way, or the window is full. */
+  readonly isPaused: boolean;
 }
 
 export interface RaftStatus {

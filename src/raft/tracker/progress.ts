@@ -4,7 +4,7 @@
 // are gone: nothing is sent until a snapshot has arrived). Invariant: match < next.
 
 import { assert } from "../../base/assert.ts";
-import type { ProgressState } from "../ready.ts";
+import type { ProgressState, ProgressStatus } from "../ready.ts";
 import { Inflights } from "./inflights.ts";
 
 export interface WindowLimits {
@@ -146,6 +146,22 @@ export class Progress {
     this.#lowerSentCommit();
     this.appendsPaused = false;
     return true;
+  }
+
+  /** A copy for whoever asks from outside. */
+  status(): ProgressStatus {
+    return {
+      id: this.id,
+      match: this.#match,
+      next: this.#next,
+      state: this.#state,
+      isLearner: this.isLearner,
+      recentActive: this.recentActive,
+      pendingSnapshot: this.#pendingSnapshot,
+      inflight: this.inflights.count,
+      isWindowFull: this.inflights.isFull,
+      isPaused: this.isPaused,
+    };
   }
 
   #enter(state: ProgressState): void {
