@@ -32,6 +32,7 @@ export interface Server {
   readonly readyAfterMs: number;
   readonly output: string;
   readonly exited: Promise<ExitResult>;
+  signal(name: NodeJS.Signals): void;
   kill(): Promise<ExitResult>;
   terminate(patienceMs?: number): Promise<ExitResult>;
   stop(): Promise<void>;

@@ -9,7 +9,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
-const mainScript = join(root, "dist/src/main.js");
+/** What Portal is started with. */
+export const mainScript = join(root, "dist/src/main.js");
 const readyPollMs = 5;
 const outputKeptBytes = 64 * 1024;
 
@@ -55,13 +56,23 @@ async function startServer(name, command, options) {
     ...(options.args ?? []),
   ];
   const startedAt = performance.now();
-  const child = spawn(command[0], args, {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, ...options.env },
+  const server = spawnServer({
+    name,
+    command: [command[0], ...args],
+    env: options.env,
+    ...{ port, peerPort, endpoint, dataDir, folder },
   });
-  const server = new Server({ name, child, port, peerPort, endpoint, dataDir, folder });
   await server.waitUntilReady(startedAt, options.readyTimeoutMs ?? 20_000);
   return server;
+}
+
+/** Starts a process with these words and does not wait for it; see Server for what can be done with it. */
+export function spawnServer({ command, env, ...facts }) {
+  const child = spawn(command[0], command.slice(1), {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...env },
+  });
+  return new Server({ child, ...facts });
 }
 
 async function resolvePorts(options) {
@@ -137,6 +148,11 @@ class Server {
     this.readyAfterMs = performance.now() - startedAt;
   }
 
+  /** Sends a signal and waits for nothing, e.g. SIGSTOP and SIGCONT. */
+  signal(name) {
+    this.#child.kill(name);
+  }
+
   /** SIGKILL; the data stays for another start. */
   async kill() {
     this.#child.kill("SIGKILL");
@@ -176,7 +192,7 @@ export class ServerStartError extends Error {
 }
 
 /** One GET /health; false when nothing answers yet. */
-function isHealthy(port) {
+export function isHealthy(port) {
   return new Promise((resolve) => {
     const request = get({ host: "127.0.0.1", port, path: "/health", agent: false, timeout: 2_000 });
     request.on("response", (response) => {
