@@ -133,7 +133,10 @@ export class RaftLog {
   commitTo(index: number): void {
     if (index <= this.committed) return;
     const last = this.lastIndex();
-    assert(index <= last, `entry ${index} is committed, but the log ends at ${last}: it was damaged`);
+    assert(
+      index <= last,
+      `entry ${index} is committed, but the log ends at ${last}: it was damaged`,
+    );
     this.committed = index;
   }
 
@@ -159,7 +162,11 @@ export class RaftLog {
   nextCommitted(allowUnstable: boolean): readonly Entry[] {
     if (!this.hasNextCommitted(allowUnstable)) return nothing;
     const end = this.#maxAppliable(allowUnstable) + 1;
-    const entries = this.slice(this.#applying + 1, end, this.#maxApplyingBytes - this.#applyingBytes);
+    const entries = this.slice(
+      this.#applying + 1,
+      end,
+      this.#maxApplyingBytes - this.#applyingBytes,
+    );
     assert(entries !== undefined, "entries were compacted before they were applied");
     return entries;
   }
@@ -246,7 +253,10 @@ export class RaftLog {
   hasUnappliedConfChange(): boolean {
     for (let low = this.#applied + 1; low <= this.committed; ) {
       const page = this.slice(low, this.committed + 1, this.#maxApplyingBytes);
-      assert(page !== undefined && page.length > 0, "entries were compacted before they were applied");
+      assert(
+        page !== undefined && page.length > 0,
+        "entries were compacted before they were applied",
+      );
       if (page.some((entry) => entry.type !== EntryType.normal)) return true;
       low += page.length;
     }
@@ -255,17 +265,17 @@ export class RaftLog {
 
   /**
    * Drops what is neither committed nor in the stable log; what stays and is not in the stable log is
-   * handed out again. Returns the new last index.
+   * handed out again. Returns what was dropped.
    */
-  abandonUnstable(): number {
+  abandonUnstable(): readonly Entry[] {
     let durable = Math.min(this.storage.lastIndex(), this.lastIndex());
     while (durable >= this.unstable.offset && this.storage.term(durable) !== this.term(durable)) {
       durable -= 1;
     }
-    this.unstable.truncate(Math.max(durable, this.committed) + 1);
+    const dropped = this.unstable.truncate(Math.max(durable, this.committed) + 1);
     if (this.unstable.offsetInProgress > durable + 1) {
       this.unstable.offsetInProgress = Math.max(durable + 1, this.unstable.offset);
     }
-    return this.lastIndex();
+    return dropped;
   }
 }

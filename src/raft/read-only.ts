@@ -11,6 +11,8 @@ export interface WaitingRead {
   readonly index: number;
 }
 
+/** Who gets no answer asks again. */
+const maxWaiting = 10_000;
 const none: readonly WaitingRead[] = [];
 const noContext = new Uint8Array(0);
 
@@ -20,8 +22,16 @@ export class ReadOnly {
   #confirmed = 0;
   readonly #acked = new Map<bigint, number>();
 
-  add(index: number, request: Message): void {
+  /** Who has confirmed how far. */
+  get acknowledged(): ReadonlyMap<bigint, number> {
+    return this.#acked;
+  }
+
+  /** False when too many wait already. */
+  add(index: number, request: Message): boolean {
+    if (this.#waiting.length >= maxWaiting) return false;
     this.#waiting.push({ request, index });
+    return true;
   }
 
   /** What a heartbeat carries so that its echo confirms all that wait; empty when nothing waits. */
@@ -40,11 +50,6 @@ export class ReadOnly {
     const position = Number(view.getBigUint64(0, true));
     if (position > this.#confirmed + this.#waiting.length) return;
     if (position > (this.#acked.get(from) ?? 0)) this.#acked.set(from, position);
-  }
-
-  /** The last read that `id` has confirmed, if it confirmed any. */
-  acked(id: bigint): number | undefined {
-    return this.#acked.get(id);
   }
 
   /** A quorum has confirmed all reads up to number `position`: takes them out. */

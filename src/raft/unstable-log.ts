@@ -108,10 +108,10 @@ export class UnstableLog {
     }
   }
 
-  /** Drops the entries from `from` on, written or not. */
-  truncate(from: number): void {
-    if (from >= this.offset + this.entries.length) return;
-    this.entries.length = from - this.offset;
+  /** Drops the entries from `from` on, written or not, and returns them. */
+  truncate(from: number): readonly Entry[] {
+    if (from >= this.offset + this.entries.length) return nothing;
     if (this.offsetInProgress > from) this.offsetInProgress = from;
+    return this.entries.splice(from - this.offset);
   }
 }
