@@ -5,7 +5,7 @@
 import { type EtcdError, EtcdErrors } from "../wire/errors.ts";
 import { type ConfChange, ConfChangeType } from "../wire/generated/raft.ts";
 import type { Member } from "../wire/generated/rpc.ts";
-import { type ChangeContext, parseChangeContext } from "./member-json.ts";
+import { type ChangeContext, parseChangeContext } from "../wire/member-json.ts";
 
 interface StoredMember {
   readonly id: string;

@@ -8,8 +8,8 @@ import type { RaftStatus } from "../raft/ready.ts";
 import { ConfChangeKind } from "../wire/conf-change.ts";
 import { type EtcdError, EtcdErrors, toStatusError } from "../wire/errors.ts";
 import type { Member } from "../wire/generated/rpc.ts";
+import { memberJson, promotionJson } from "../wire/member-json.ts";
 import { memberIdOf } from "./identity.ts";
-import { memberJson, promotionJson } from "./member-json.ts";
 import type { Membership } from "./membership.ts";
 import {
   type ClusterView,

@@ -1,7 +1,7 @@
 // A member as etcd writes it in JSON: the context of a ConfChange, and the page /members. Byte for byte
 // what Go's encoder makes of it, since members of both kinds read and compare these.
 
-import type { Member } from "../wire/generated/rpc.ts";
+import type { Member } from "./generated/rpc.ts";
 
 /** What a ConfChange says about the member that it is about. */
 export interface ChangeContext {
