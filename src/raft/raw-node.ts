@@ -151,8 +151,9 @@ export class RawNode {
    * To be called when a configuration change of the log is applied, and only then. A change that the
    * state machine refuses is passed with the node ids 0n, or not at all.
    */
-  applyConfChange(change: WireConfChange | WireConfChangeV2): ConfState {
-    const decoded: MembershipChange =
+  applyConfChange(change: MembershipChange | WireConfChange | WireConfChangeV2): ConfState {
+    if ("procedure" in change) return applyMembershipChange(this.#core, change);
+    const decoded =
       "changes" in change ? membershipChangeOfV2(change) : membershipChangeOfV1(change);
     return applyMembershipChange(this.#core, decoded);
   }
@@ -200,7 +201,7 @@ export class RawNode {
   }
 
   /** Sets after how many ticks without a leader the next election begins; for tests. */
-  setRandomizedElectionTick(ticks: number): void {
+  setElectionTimeout(ticks: number): void {
     this.#core.randomizedElectionTick = ticks;
   }
 
