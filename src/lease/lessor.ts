@@ -278,6 +278,13 @@ export class Lessor {
     }
   }
 
+  /** The leases of another database take the place of these; this member is not in charge of them. */
+  adopt(backend: Backend): void {
+    this.demote();
+    this.#leases.clear();
+    this.#restore(backend);
+  }
+
   #start(lease: Lease, expiryMs: number, nowMs: number): void {
     lease.expiryMs = expiryMs;
     this.#expiries.push(lease, expiryMs);

@@ -35,7 +35,7 @@ export function chunkKeyOf(backend: Backend, main: number): Buffer | undefined {
 
 /** Visits the chunks from `start` on whose first change is at or before revision `lastMain`. */
 export function walkChunks(
-  backend: Backend,
+  backend: Pick<Backend, "scan">,
   start: Buffer | undefined,
   lastMain: number,
   limit: number | undefined,

@@ -18,6 +18,8 @@ export type KeyLister = (
 ) => void;
 
 export const bucketKeysMax = 2048;
+/** Leaves a bucket room to grow before it is split. */
+const builtBucketKeys = 1536;
 
 export class KeyCounts {
   /** Ascending; the first is "". Bucket i holds the keys from bounds[i] to below bounds[i + 1]. */
@@ -84,9 +86,7 @@ export class KeyCounts {
       rows.push({ table: "counts", key: rowKey(bound), value: undefined });
     }
     for (const bound of this.#dirty) {
-      const value = Buffer.allocUnsafe(4);
-      writeUint32(value, 0, this.#counts[lowerBound(this.#bounds, bound)] as number);
-      rows.push({ table: "counts", key: rowKey(bound), value });
+      rows.push(countRow(bound, this.#counts[lowerBound(this.#bounds, bound)] as number));
     }
     this.#removed.clear();
     this.#dirty.clear();
@@ -162,6 +162,42 @@ export class KeyCounts {
     this.#last = at < bounds.length && bounds[at] === key ? at : at - 1;
     return this.#last;
   }
+}
+
+/** Makes the rows of a database whose live keys are listed once, in order. */
+export class CountsBuilder {
+  readonly #rows: StagedRow[] = [];
+  #bound = "";
+  #count = 0;
+  #previous = "";
+
+  add(key: string): void {
+    if (this.#count >= builtBucketKeys) {
+      const separator = separatorOf(this.#previous, key);
+      if (separator.length < foldedKeyBytes) {
+        this.#close();
+        this.#bound = separator;
+      }
+    }
+    this.#count++;
+    this.#previous = key;
+  }
+
+  finish(): readonly StagedRow[] {
+    this.#close();
+    return this.#rows;
+  }
+
+  #close(): void {
+    this.#rows.push(countRow(this.#bound, this.#count));
+    this.#count = 0;
+  }
+}
+
+function countRow(bound: string, count: number): StagedRow {
+  const value = Buffer.allocUnsafe(4);
+  writeUint32(value, 0, count);
+  return { table: "counts", key: rowKey(bound), value };
 }
 
 /** The shortest text that is above `below` and not above `above`. */

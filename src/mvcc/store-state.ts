@@ -14,9 +14,9 @@ const changesLookedAtMax = 2000;
 export type LeaseChangeListener = (key: Buffer, oldLease: bigint, newLease: bigint) => void;
 
 export class StoreState {
-  readonly backend: Backend;
-  readonly reader: Reader;
-  readonly counts: KeyCounts;
+  backend: Backend;
+  reader: Reader;
+  counts: KeyCounts;
   currentRevision: number;
   /** Revisions below are gone; -1 before the first compaction, as in etcd. */
   compactRevision: number;
@@ -25,7 +25,7 @@ export class StoreState {
   onLeaseChange: LeaseChangeListener | undefined;
   active: Generation;
   /** Closed for writing, on their way to the backend, oldest first. */
-  readonly closed: ClosedGeneration[] = [];
+  closed: ClosedGeneration[] = [];
 
   constructor(backend: Backend, revision: number, compactRevision: number) {
     this.backend = backend;
@@ -34,6 +34,19 @@ export class StoreState {
     this.currentRevision = revision;
     this.flushedRevision = revision;
     this.compactRevision = compactRevision;
+    this.active = new Generation(this.reader);
+    this.reader.generations = [this.active];
+  }
+
+  /** Goes on with another database; whatever was in memory is gone. */
+  adopt(backend: Backend, revision: number, compactRevision: number): void {
+    this.backend = backend;
+    this.reader = new Reader(backend);
+    this.counts = new KeyCounts(backend);
+    this.currentRevision = revision;
+    this.flushedRevision = revision;
+    this.compactRevision = compactRevision;
+    this.closed = [];
     this.active = new Generation(this.reader);
     this.reader.generations = [this.active];
   }

@@ -4,10 +4,11 @@
 // the index that the last flush recorded.
 
 import { assert } from "../base/assert.ts";
-import { latin1Bytes, readUint64 } from "../base/bytes.ts";
-import type { Backend, TableName } from "../storage/backend.ts";
+import { latin1Bytes } from "../base/bytes.ts";
+import type { Backend, BackendSnapshot, TableName } from "../storage/backend.ts";
 import type { Change, EventBatch } from "./change.ts";
 import { Compactor } from "./compaction.ts";
+import { readMarks, type StoreMarks } from "./export.ts";
 import { flushBatch, metaKeys, uint64 } from "./flush.ts";
 import { type EventsResult, eventsSince, walkHistory } from "./history.ts";
 import { HistoryHasher, hashHistory, type KeyValueHash } from "./history-hash.ts";
@@ -37,10 +38,12 @@ const cacheBytesDefault = 16 * 1024 * 1024;
 export class Store {
   readonly #state: StoreState;
   readonly #txn: WriteTxn;
-  readonly #compactor: Compactor;
-  readonly #cache: ReadCache;
+  readonly #options: StoreOptions;
+  #compactor: Compactor;
+  #cache: ReadCache;
   #consistentIndex: number;
   #flushes: Promise<unknown> = Promise.resolve();
+  #flushesUnderWay = 0;
   /** Called at the end of every command that changed something, before `end` returns. */
   onEvents: ((batch: EventBatch) => void) | undefined;
 
@@ -50,18 +53,39 @@ export class Store {
   }
 
   private constructor(options: StoreOptions, backend: Backend) {
-    const number = (key: Buffer, absent: number) => {
-      const bytes = backend.get("meta", key);
-      return bytes ? readUint64(bytes, 0) : absent;
-    };
-    const finished = number(metaKeys.finishedCompaction, -1);
-    const scheduled = number(metaKeys.scheduledCompaction, finished);
-    this.#consistentIndex = number(metaKeys.consistentIndex, 0);
-    this.#state = new StoreState(backend, number(metaKeys.revision, 1), scheduled);
+    this.#options = options;
+    const marks = readMarks(backend);
+    this.#consistentIndex = marks.consistentIndex;
+    this.#state = new StoreState(backend, marks.revision, marks.scheduledCompaction);
     this.#txn = new WriteTxn(this.#state, (changes) => this.#finish(changes));
-    this.#compactor = new Compactor(this.#state, finished);
-    this.#cache = new ReadCache(options.cacheBytes ?? cacheBytesDefault);
-    if (scheduled > finished) this.#compactor.schedule(scheduled, finished, false);
+    this.#compactor = this.#openCompactor(marks);
+    this.#cache = this.#openCache();
+  }
+
+  /**
+   * Goes on with another database, whose state lies at or after this one's in the log: everything is read anew, and
+   * what was not flushed is dropped. No flush may be under way (`whenFlushed`). The old database is the caller's to
+   * close; no compaction or read touches it any more. Whoever mirrors the store (watch hub, lessor) must be told.
+   */
+  adopt(backend: Backend): void {
+    assert(!this.#txn.isOpen, "a database was changed within a write transaction");
+    assert(this.#flushesUnderWay === 0, "a database was changed during a flush");
+    const marks = readMarks(backend);
+    assert(marks.consistentIndex >= this.#consistentIndex, "a database went back in the log");
+    this.#state.adopt(backend, marks.revision, marks.scheduledCompaction);
+    this.#consistentIndex = marks.consistentIndex;
+    this.#compactor = this.#openCompactor(marks);
+    this.#cache = this.#openCache();
+  }
+
+  #openCompactor({ scheduledCompaction: scheduled, finishedCompaction: finished }: StoreMarks) {
+    const compactor = new Compactor(this.#state, finished);
+    if (scheduled > finished) compactor.schedule(scheduled, finished, false);
+    return compactor;
+  }
+
+  #openCache(): ReadCache {
+    return new ReadCache(this.#options.cacheBytes ?? cacheBytesDefault);
   }
 
   get currentRevision(): number {
@@ -224,9 +248,24 @@ export class Store {
     const covered = closed[closed.length - 1]?.index ?? this.#consistentIndex;
     assert(index >= covered, "a flush went back in the log");
     if (!active.isEmpty || index > covered) this.#state.turn(index);
-    const flushed = this.#flushes.then(() => this.#drain());
+    this.#flushesUnderWay++;
+    const flushed = this.#flushes
+      .then(() => this.#drain())
+      .finally(() => {
+        this.#flushesUnderWay--;
+      });
     this.#flushes = flushed.catch(() => {});
     return flushed;
+  }
+
+  /** Resolves when no flush is under way, however it ended. */
+  async whenFlushed(): Promise<void> {
+    await this.#flushes;
+  }
+
+  /** The state as of the last flush: what it did not cover is not in it. */
+  snapshot(): BackendSnapshot {
+    return this.#state.backend.snapshot();
   }
 
   async #drain(): Promise<number> {

@@ -6,6 +6,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { EventHistory, WatchableBatch, WatchableEvent } from "./watch-event.ts";
+import { FutureWatchers } from "./watch-future.ts";
 import { type WatchGroup, WatchIndex, type WatchRange } from "./watch-index.ts";
 import { openEnd } from "./watch-intervals.ts";
 import { EventRun } from "./watch-run.ts";
@@ -103,7 +104,7 @@ export class WatchHub {
   readonly #history: EventHistory;
   readonly #limits: WatchHubLimits;
   readonly #index = new WatchIndex();
-  readonly #future = new Map<number, Watcher[]>();
+  readonly #future = new FutureWatchers();
   readonly #ready = new Set<Watcher>();
   readonly #dirty: WatchGroup[] = [];
   readonly #idleRuns: EventRun[] = [];
@@ -182,10 +183,34 @@ export class WatchHub {
     const previous = this.#revision;
     this.#revision = batch.revision;
     if (this.#watchers === 0) return;
-    if (this.#future.size > 0) this.#activate(previous);
+    if (!this.#future.isEmpty) {
+      for (const watcher of this.#future.take(previous, this.#revision)) this.#join(watcher);
+    }
     for (const event of batch.events) this.#publishEvent(event, batch.revision);
     if (this.#pendingBytes > pendingBytesMax) this.flush();
     else if (this.#dirty.length > 0) this.#signalWork();
+  }
+
+  /**
+   * The history has gone on by itself, to its current revision, without a `publish` of what came between: whoever
+   * was level is behind now and gets it from history, like all others who are behind.
+   */
+  adopt(): void {
+    this.flush();
+    const previous = this.#revision;
+    const revision = this.#history.currentRevision;
+    assert(revision >= previous || this.#watchers === 0, "revisions must rise");
+    this.#revision = revision;
+    if (revision === previous) return;
+    for (const { synced } of this.#index.groups) {
+      for (const watcher of synced) {
+        watcher.slot = -1;
+        watcher.nextRevision = previous + 1;
+        this.#makeReady(watcher);
+      }
+      synced.length = 0;
+    }
+    for (const watcher of this.#future.take(previous, revision)) this.#makeReady(watcher);
   }
 
   /** Delivers what was published to all watchers that are synced. */
@@ -242,7 +267,7 @@ export class WatchHub {
     } else if (state === "blocked") {
       this.#blocked--;
     } else {
-      this.#unpostpone(watcher);
+      this.#future.remove(watcher);
     }
     this.#index.release(watcher.group);
   }
@@ -430,33 +455,7 @@ export class WatchHub {
 
   #postpone(watcher: Watcher): void {
     watcher.state = "future";
-    const others = this.#future.get(watcher.startRevision);
-    if (others === undefined) this.#future.set(watcher.startRevision, [watcher]);
-    else others.push(watcher);
-  }
-
-  #unpostpone(watcher: Watcher): void {
-    const others = this.#future.get(watcher.startRevision) as Watcher[];
-    others.splice(others.indexOf(watcher), 1);
-    if (others.length === 0) this.#future.delete(watcher.startRevision);
-  }
-
-  /** Lets begin whoever starts at a revision after `previous` that has come now. */
-  #activate(previous: number): void {
-    if (this.#revision === previous + 1) {
-      this.#activateAt(this.#revision);
-      return;
-    }
-    for (const start of [...this.#future.keys()]) {
-      if (start <= this.#revision) this.#activateAt(start);
-    }
-  }
-
-  #activateAt(start: number): void {
-    const watchers = this.#future.get(start);
-    if (watchers === undefined) return;
-    this.#future.delete(start);
-    for (const watcher of watchers) this.#join(watcher);
+    this.#future.add(watcher);
   }
 
   #takeRun(): EventRun {

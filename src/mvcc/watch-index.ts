@@ -50,6 +50,8 @@ export interface WatchOptions {
 }
 
 export class WatchIndex {
+  /** All there are. */
+  readonly groups = new Set<WatchGroup>();
   readonly #keys = new Map<string, WatchRange>();
   readonly #ranges = new IntervalTree<WatchRange>();
 
@@ -65,6 +67,7 @@ export class WatchIndex {
     if (group === undefined) {
       group = new WatchGroup(range, options);
       range.groups.push(group);
+      this.groups.add(group);
     }
     group.watcherCount++;
     return group;
@@ -75,6 +78,7 @@ export class WatchIndex {
     assert(group.watcherCount > 0, "a watch group is released more often than acquired");
     group.watcherCount--;
     if (group.watcherCount > 0) return;
+    this.groups.delete(group);
     const range = group.range;
     range.groups.splice(range.groups.indexOf(group), 1);
     if (range.groups.length > 0) return;
