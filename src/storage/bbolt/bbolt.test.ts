@@ -48,7 +48,7 @@ async function readBucket(file: BboltFile, name: string, start?: Buffer): Promis
 function expectRows(found: Rows, wanted: Rows): void {
   expect(found.length).toBe(wanted.length);
   const isEqual = ([key, value]: Rows[number], i: number) =>
-    (wanted[i]?.[0] as Buffer).equals(key) && (wanted[i]?.[1] as Buffer).equals(value);
+    (wanted[i] as Rows[number])[0].equals(key) && (wanted[i] as Rows[number])[1].equals(value);
   expect(found.findIndex((row, i) => !isEqual(row, i))).toBe(-1);
 }
 
