@@ -12,9 +12,9 @@ const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "../../..");
 const cache = join(here, "../.cache");
 
-/** The folder of a Go module that the judges are pinned to. */
-export function goModuleFolder(module) {
-  const folder = join(here, "../go/judges");
+/** The folder of a Go module, in the version that one of the modules in ../go is pinned to. */
+export function goModuleFolder(module, pinnedIn = "judges") {
+  const folder = join(here, "../go", pinnedIn);
   const options = { cwd: folder, encoding: "utf8" };
   const find = () => execFileSync("go", ["list", "-m", "-f", "{{.Dir}}", module], options).trim();
   if (find() === "") execFileSync("go", ["mod", "download", module], { cwd: folder });
