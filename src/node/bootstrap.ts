@@ -2,7 +2,7 @@
 // joins one that runs. Ids, first entries and refusals are etcd's, so members of both kinds agree on them.
 
 import { Status, type StatusCode, StatusError } from "../base/status.ts";
-import { firstAnswer, type PeerCalls, type RemoteCluster } from "../peer/peer-calls.ts";
+import { firstAnswer, type PeerClient, type RemoteCluster } from "../peer/peer-client.ts";
 import type { Member } from "../wire/generated/rpc.ts";
 import { memberJson } from "../wire/member-json.ts";
 import { compareVersions } from "./cluster-version.ts";
@@ -29,7 +29,7 @@ export interface BootstrapOptions {
 }
 
 export interface BootstrapDependencies {
-  readonly peerCalls: PeerCalls;
+  readonly peerClient: PeerClient;
   /** An address of the host with this name; rejects when there is none. */
   readonly lookUpHost: (name: string) => Promise<string>;
 }
@@ -60,7 +60,7 @@ export async function beginMember(
 
 async function found(
   options: BootstrapOptions,
-  { peerCalls, lookUpHost }: BootstrapDependencies,
+  { peerClient, lookUpHost }: BootstrapDependencies,
 ): Promise<Beginning> {
   const own = ownMember(options);
   await refuseOtherUrls(options, own, lookUpHost);
@@ -68,7 +68,7 @@ async function found(
   const members = initialMembers(options);
   const local = members.find((member) => member.name === options.name) as Member;
   const others = urlsOfOthers(members, options.name);
-  const seen = await firstAnswer(others, (url) => peerCalls.members(url, foundingTimeoutMs)).catch(
+  const seen = await firstAnswer(others, (url) => peerClient.members(url, foundingTimeoutMs)).catch(
     () => undefined,
   );
   const before = seen?.members.find((member) => member.ID === local.ID);
@@ -88,17 +88,17 @@ async function found(
 
 async function join(
   options: BootstrapOptions,
-  { peerCalls, lookUpHost }: BootstrapDependencies,
+  { peerClient, lookUpHost }: BootstrapDependencies,
 ): Promise<Beginning> {
   ownMember(options);
   refuseRepeatedUrls(options.initialCluster);
   const named = initialMembers(options);
   const others = urlsOfOthers(named, options.name);
-  const existing = await fetchCluster(others, peerCalls);
+  const existing = await fetchCluster(others, peerClient);
   const members = await assignIds(named, existing, lookUpHost);
   const local = members.find((member) => member.name === options.name) as Member;
   const remotes = members.filter((member) => member !== local);
-  if (!(await isCompatible(remotes, options, peerCalls))) {
+  if (!(await isCompatible(remotes, options, peerClient))) {
     throw refusal("incompatible with current running cluster");
   }
   const learners = existing.members.filter((member) => member.isLearner).length;
@@ -113,9 +113,12 @@ async function join(
   };
 }
 
-async function fetchCluster(urls: readonly string[], peerCalls: PeerCalls): Promise<RemoteCluster> {
+async function fetchCluster(
+  urls: readonly string[],
+  peerClient: PeerClient,
+): Promise<RemoteCluster> {
   const prefix = "cannot fetch cluster info from peer urls:";
-  const cluster = await firstAnswer(urls, (url) => peerCalls.members(url, joiningTimeoutMs)).catch(
+  const cluster = await firstAnswer(urls, (url) => peerClient.members(url, joiningTimeoutMs)).catch(
     () => {
       throw refusal(
         `${prefix} could not retrieve cluster information from the given URLs`,
@@ -161,15 +164,15 @@ async function assignIds(
 async function isCompatible(
   remotes: readonly Member[],
   options: BootstrapOptions,
-  peerCalls: PeerCalls,
+  peerClient: PeerClient,
 ): Promise<boolean> {
   const { requestTimeoutMs: timeoutMs, version } = options;
   const versions = await Promise.all(
     remotes.map(({ peerURLs }) =>
-      firstAnswer(peerURLs, (url) => peerCalls.versions(url, timeoutMs)).catch(() => undefined),
+      firstAnswer(peerURLs, (url) => peerClient.versions(url, timeoutMs)).catch(() => undefined),
     ),
   );
-  const isDowngrading = await asksForDowngrade(remotes, timeoutMs, peerCalls);
+  const isDowngrading = await asksForDowngrade(remotes, timeoutMs, peerClient);
   const [major, minor] = version.split(".").map(Number) as [number, number];
   const highest = isDowngrading ? `${major}.${minor + 1}.0` : version;
   const lowest = isDowngrading ? highest : lowestClusterVersion;
@@ -188,11 +191,11 @@ async function isCompatible(
 async function asksForDowngrade(
   remotes: readonly Member[],
   timeoutMs: number,
-  peerCalls: PeerCalls,
+  peerClient: PeerClient,
 ): Promise<boolean> {
   for (const { peerURLs } of remotes) {
     try {
-      return await firstAnswer(peerURLs, (url) => peerCalls.downgradeEnabled(url, timeoutMs));
+      return await firstAnswer(peerURLs, (url) => peerClient.downgradeEnabled(url, timeoutMs));
     } catch {
       // The next may know.
     }

@@ -1,17 +1,16 @@
-// One HTTP/1.1 request to another member: to its peer URL (http, https, unix, unixs), with a bounded
-// reply and a deadline. Connections are kept for the next request.
+// One request to another member and its whole reply, with a bound on size and time.
 
-import http from "node:http";
-import https from "node:https";
-import type { ConnectionOptions } from "node:tls";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import type { PeerDialer } from "./peer-dialer.ts";
+import { parsePeerUrl } from "./peer-url.ts";
 
 export interface PeerReply {
   readonly status: number;
-  readonly headers: Readonly<http.IncomingHttpHeaders>;
+  readonly headers: Readonly<IncomingHttpHeaders>;
   readonly body: Buffer;
 }
 
-export interface PeerRequest {
+export interface WholePeerRequest {
   readonly method: "GET" | "POST";
   /** "/members". */
   readonly path: string;
@@ -22,82 +21,42 @@ export interface PeerRequest {
   readonly replyBytesMax?: number;
 }
 
-/** Where a peer URL leads to, as `http.request` wants it. A unix URL's path may be relative: unix://localhost:2380. */
-export function peerTarget(url: string): {
-  readonly secure: boolean;
-  readonly options: {
-    readonly host?: string;
-    readonly port?: number;
-    readonly socketPath?: string;
-  };
-} {
-  const unix = /^(unixs?):(?:\/\/)?(.+)$/.exec(url);
-  if (unix) return { secure: unix[1] === "unixs", options: { socketPath: unix[2] as string } };
-  const { protocol, hostname, port } = new URL(url);
-  const secure = protocol === "https:";
-  const host = hostname.replace(/^\[|\]$/g, "");
-  // "localhost" is where etcd listens for it, whatever the resolver prefers.
-  return {
-    secure,
-    options: {
-      host: host === "localhost" ? "127.0.0.1" : host,
-      port: port === "" ? (secure ? 443 : 80) : Number(port),
-    },
-  };
-}
+const defaultReplyBytesMax = 16 << 20;
 
-export class PeerRequests {
-  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 32, maxFreeSockets: 4 });
-  readonly #secureAgent = new https.Agent({ keepAlive: true, maxSockets: 32, maxFreeSockets: 4 });
-  readonly #tls: () => ConnectionOptions;
-
-  /** `tls` is asked for each request, so that new certificates are used from then on. */
-  constructor(tls: () => ConnectionOptions = () => ({})) {
-    this.#tls = tls;
-  }
-
-  /** Rejects when there is no whole reply in time; any status resolves. */
-  send(url: string, request: PeerRequest): Promise<PeerReply> {
-    const { secure, options } = peerTarget(url);
-    const { method, path, timeoutMs, body } = request;
-    const headers: Record<string, string> = { ...request.headers };
-    headers.host = new URL(url).host || "localhost";
-    if (body) headers["content-length"] = String(body.length);
-    const common = { ...options, method, path, headers, signal: AbortSignal.timeout(timeoutMs) };
-    return new Promise((resolve, reject) => {
-      const sent = secure
-        ? https.request({ ...common, ...this.#tlsFor(url), agent: this.#secureAgent })
-        : http.request({ ...common, agent: this.#agent });
-      sent.on("error", reject);
-      sent.on("response", (response) => {
-        collect(response, request.replyBytesMax ?? 16 * 1024 * 1024).then(
+/** Rejects when there is no whole reply in time; any status resolves. */
+export function askPeer(
+  dialer: PeerDialer,
+  url: string,
+  { method, path, timeoutMs, body, ...request }: WholePeerRequest,
+): Promise<PeerReply> {
+  const address = parsePeerUrl(url);
+  if (address === undefined) return Promise.reject(new Error(`${url} is no peer URL`));
+  const headers: Record<string, string> = { ...request.headers };
+  if (body) headers["content-length"] = String(body.length);
+  return new Promise((resolve, reject) => {
+    const sent = dialer.open(address, { method, path, headers });
+    const late = () => sent.destroy(new Error(`no reply from ${url}${path} in ${timeoutMs} ms`));
+    const timeout = AbortSignal.timeout(Math.max(1, Math.ceil(timeoutMs)));
+    timeout.addEventListener("abort", late, { once: true });
+    const settle = () => timeout.removeEventListener("abort", late);
+    sent.on("error", (error) => {
+      settle();
+      reject(error);
+    });
+    sent.on("response", (response) => {
+      collect(response, request.replyBytesMax ?? defaultReplyBytesMax)
+        .then(
           (whole) =>
             resolve({ status: response.statusCode ?? 0, headers: response.headers, body: whole }),
           reject,
-        );
-      });
-      sent.end(body);
+        )
+        .finally(settle);
     });
-  }
-
-  close(): void {
-    this.#agent.destroy();
-    this.#secureAgent.destroy();
-  }
-
-  /** The certificate must carry the name in the URL, whatever it was resolved to. */
-  #tlsFor(url: string): ConnectionOptions {
-    return { servername: serverNameOf(url), ...this.#tls() };
-  }
+    sent.end(body);
+  });
 }
 
-/** An address is no server name: it is checked against the certificate all the same. */
-function serverNameOf(url: string): string {
-  const hostname = new URL(url).host.replace(/:\d+$/, "") || "localhost";
-  return /^[\d.]+$|^\[/.test(hostname) ? "" : hostname;
-}
-
-async function collect(response: http.IncomingMessage, bytesMax: number): Promise<Buffer> {
+async function collect(response: IncomingMessage, bytesMax: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
