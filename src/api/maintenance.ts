@@ -3,18 +3,18 @@
 
 import type { Logger } from "../base/log.ts";
 import { Status, StatusError } from "../base/status.ts";
+import { clusterVersionOf, downgradeTargetOf } from "../node/cluster-version.ts";
 import { CommandField, type Replica } from "../node/replica-types.ts";
 import type { ServiceHandlers } from "../rpc/grpc/types.ts";
 import { EtcdErrors, toStatusError } from "../wire/errors.ts";
+import { DowngradeInfoSetRequest } from "../wire/generated/membership.ts";
 import {
   AlarmRequest_AlarmAction as AlarmAction,
   AlarmRequest,
   AlarmResponse,
   AlarmType,
   DowngradeRequest_DowngradeAction as DowngradeAction,
-  type DowngradeRequest,
   type MaintenanceDefinition,
-  type MoveLeaderRequest,
 } from "../wire/generated/rpc.ts";
 
 type Handlers = ServiceHandlers<typeof MaintenanceDefinition>;
@@ -43,7 +43,7 @@ export class MaintenanceService implements Handlers {
       isLearner: status.isLearner,
       storageVersion: status.storageVersion,
       dbSizeQuota: Number.isFinite(status.quotaBytes) ? status.quotaBytes : -1,
-      downgradeInfo: { enabled: false, targetVersion: "" },
+      downgradeInfo: { ...this.#replica.downgrade },
     };
   };
 
@@ -82,40 +82,49 @@ export class MaintenanceService implements Handlers {
     return { header: this.#replica.header() };
   };
 
-  readonly moveLeader: NonNullable<Handlers["moveLeader"]> = (request: MoveLeaderRequest) => {
-    const { leader } = this.#replica.status();
-    if (leader !== this.#replica.memberId) throw toStatusError(EtcdErrors.notLeader);
-    const target = this.#replica.members().find((member) => member.ID === request.targetID);
-    if (target === undefined || target.isLearner) {
-      throw toStatusError(EtcdErrors.badLeaderTransferee);
-    }
-    // A lone member leads already; a larger cluster is not served by this class.
-    return { header: this.#replica.header() };
+  readonly moveLeader: NonNullable<Handlers["moveLeader"]> = async ({ targetID }) => {
+    await this.#replica.moveLeader(targetID);
+    return { header: undefined };
   };
 
   readonly downgrade: NonNullable<Handlers["downgrade"]> = async (request) => {
-    const [major = 0, minor = 0] = this.#replica.status().version.split(".").map(Number);
-    if (request.action !== DowngradeAction.CANCEL) {
-      await this.#replica.readIndexAsync();
-      checkDowngrade(request, major, minor);
+    const replica = this.#replica;
+    switch (request.action) {
+      case DowngradeAction.VALIDATE:
+        await checkDowngrade(request.version, replica);
+        break;
+      case DowngradeAction.ENABLE:
+        await checkDowngrade(request.version, replica);
+        throw new StatusError(
+          Status.UNIMPLEMENTED,
+          "portal: data can not be handed to an older etcd by a downgrade; take a snapshot instead",
+        );
+      case DowngradeAction.CANCEL:
+        await replica.readIndexAsync();
+        if (replica.downgrade.enabled) await this.#endDowngrade();
+        break;
+      default:
+        throw new StatusError(Status.UNKNOWN, "etcdserver: unknown method");
     }
-    return { header: this.#replica.header(), version: `${major}.${minor}` };
+    const [major = 0, minor = 0] = replica.clusterVersion.split(".").map(Number);
+    return { header: replica.header(), version: `${major}.${minor}` };
   };
+
+  /** One that an etcd member began. */
+  async #endDowngrade(): Promise<void> {
+    const message = DowngradeInfoSetRequest.encode({ enabled: false, ver: "" }).finish();
+    await this.#replica.proposeAsync(CommandField.downgradeInfoSet, message);
+  }
 }
 
-/** Throws unless one minor version down is asked for; enabling it is refused in any case. */
-function checkDowngrade(request: DowngradeRequest, major: number, minor: number): void {
-  const target = /^(\d+)\.(\d+)(\.\d+)?$/.exec(request.version);
-  if (target === null) throw toStatusError(EtcdErrors.wrongDowngradeVersionFormat);
-  if (Number(target[1]) !== major || Number(target[2]) !== minor - 1) {
+/** Throws unless the cluster could be asked to become of version `text`: one minor version down. */
+async function checkDowngrade(text: string, replica: Replica): Promise<void> {
+  const target = clusterVersionOf(text);
+  if (target === undefined) throw toStatusError(EtcdErrors.wrongDowngradeVersionFormat);
+  if (replica.clusterVersion === "") throw toStatusError(EtcdErrors.clusterVersionUnavailable);
+  await replica.readIndexAsync();
+  if (target !== downgradeTargetOf(replica.clusterVersion)) {
     throw toStatusError(EtcdErrors.invalidDowngradeTargetVersion);
   }
-  if (request.action === DowngradeAction.VALIDATE) return;
-  if (request.action === DowngradeAction.ENABLE) {
-    throw new StatusError(
-      Status.UNIMPLEMENTED,
-      "portal: data can not be handed to an older etcd by a downgrade; take a snapshot instead",
-    );
-  }
-  throw new StatusError(Status.UNKNOWN, "etcdserver: unknown method");
+  if (replica.downgrade.enabled) throw toStatusError(EtcdErrors.downgradeInProcess);
 }
