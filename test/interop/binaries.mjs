@@ -20,6 +20,14 @@ const modules = {
     etcdctl: "go.etcd.io/etcd/etcdctl/v3",
     etcdutl: "go.etcd.io/etcd/etcdutl/v3",
   },
+  porcupine: {
+    porcupine: ".",
+  },
+  robustness: {
+    // A package of tests becomes a program of its own.
+    "robustness.test": "go.etcd.io/etcd/tests/v3/robustness",
+    "etcd-with-endpoint": "./etcd-with-endpoint",
+  },
   benchmark: {
     benchmark: "go.etcd.io/etcd/v3/tools/benchmark",
   },
@@ -69,7 +77,8 @@ function buildModule(module, binaries) {
 }
 
 function build(folder, target, output) {
-  const args = ["build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", output, target];
+  const verb = output.endsWith(".test") ? ["test", "-c"] : ["build"];
+  const args = [...verb, "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", output, target];
   const result = spawnSync("go", args, {
     cwd: folder,
     stdio: ["ignore", "inherit", "inherit"],
