@@ -13,9 +13,7 @@ const maxPostponed = 10_000;
 /** Takes a request, from this member or another. Its one entry carries the asker's context. */
 export function requestRead(core: RaftCore, request: Message): void {
   if (request.entries.length !== 1) return;
-  if (core.tracker.isSingleton) {
-    answer(core, request, core.log.committed);
-  } else if (hasCommittedInTerm(core)) {
+  if (hasCommittedInTerm(core)) {
     startRound(core, request);
   } else if (core.postponedReads.length < maxPostponed) {
     // Before its first commit a leader does not know what its predecessors have committed.
@@ -40,13 +38,18 @@ export function confirmReads(core: RaftCore, message: Message): void {
 }
 
 function startRound(core: RaftCore, request: Message): void {
-  if (core.config.readOnlyOption === "leaseBased") {
+  if (core.config.readOnlyOption === "leaseBased" || isAlone(core)) {
     answer(core, request, core.log.committed);
     return;
   }
   if (!core.readOnly.add(core.log.committed, request)) return;
   core.readOnly.acknowledge(core.id, core.readOnly.heartbeatContext());
   broadcastHeartbeat(core);
+}
+
+/** The only voter is certain by itself; a leader that was removed is not the one voter that it sees. */
+function isAlone(core: RaftCore): boolean {
+  return core.tracker.isSingleton && core.tracker.isVoter(core.id);
 }
 
 function answer(core: RaftCore, request: Message, index: number): void {
