@@ -1,0 +1,36 @@
+// What happened, for people: lines with a time and who it happened to. Kept only when somebody asked for it; the
+// texts of a run without a story are never built.
+
+interface StoryLine {
+  readonly atMs: number;
+  readonly who: string;
+  readonly text: string;
+}
+
+const linesMax = 200_000;
+
+export class Story {
+  readonly isTold: boolean;
+  readonly #now: () => number;
+  readonly #lines: StoryLine[] = [];
+
+  constructor(isTold: boolean, now: () => number) {
+    this.isTold = isTold;
+    this.#now = now;
+  }
+
+  note(who: string, text: () => string): void {
+    if (!this.isTold || this.#lines.length >= linesMax) return;
+    this.#lines.push({ atMs: this.#now(), who, text: text() });
+  }
+
+  /** One line each, the last `count` of them. */
+  lines(count = linesMax): string[] {
+    const width = Math.max(0, ...this.#lines.map(({ who }) => who.length));
+    return this.#lines
+      .slice(-count)
+      .map(
+        ({ atMs, who, text }) => `${atMs.toFixed(1).padStart(9)} ms  ${who.padEnd(width)}  ${text}`,
+      );
+  }
+}
