@@ -133,6 +133,16 @@ test("both ways to write a flag, and the last one wins", async () => {
   expect(config.initialCluster).toEqual([{ name: "m1", peerUrls: ["http://localhost:2380"] }]);
 });
 
+test("several members, each with its URLs in order", async () => {
+  const cluster = "m1=http://c:1,m2=http://b:2,m1=http://a:1,m2=https://[::1]:4";
+  const { config } = await parse(["--name=m1", `--initial-cluster=${cluster}`]);
+  expect(config.initialCluster).toEqual([
+    { name: "m1", peerUrls: ["http://a:1", "http://c:1"] },
+    { name: "m2", peerUrls: ["http://b:2", "https://[::1]:4"] },
+  ]);
+  expect(config).toMatchObject({ strictReconfigCheck: true, maxLearners: 1, preVote: true });
+});
+
 test("help and version are asked for, not errors", async () => {
   expect(await parseServerConfig("etcd", ["--version"], {})).toBe("version");
   expect(await parseServerConfig("portal", ["-h"], {})).toBe("help");
@@ -177,9 +187,16 @@ test("settings that contradict each other are refused", async () => {
     [["--heartbeat-interval=0"], "must be >0"],
     [["--listen-client-urls=http://127.0.0.1:1"], "--advertise-client-urls is required"],
     [["--listen-peer-urls=http://example.com:1"], "expected IP in URL for binding"],
-    [["--initial-cluster=a=http://localhost:2380"], `couldn't find local name "default"`],
-    [["--initial-cluster=default=http://localhost:9"], "--initial-cluster has default="],
-    [["--initial-cluster=default=http://localhost:2380,b=http://b:1"], "several members"],
+    [["--initial-cluster=a=b"], "URL scheme must be http, https, unix, or unixs: b"],
+    [["--initial-cluster=a"], "error setting up initial cluster: URL scheme must be"],
+    [["--initial-cluster=a=http://b"], 'URL address does not have the form "host:port": http://b'],
+    [["--initial-cluster=a=http://b:1/c"], "URL must not contain a path"],
+    [["--discovery-endpoints=http://a:1"], "both --discovery-token and --discovery-endpoints"],
+    [["--discovery-srv=example.com"], "can not find the other members by a discovery service"],
+    [["--discovery-srv=a", "--initial-cluster=a=http://b:1"], "multiple discovery or bootstrap"],
+    [["--peer-cert-file=x"], "--peer-cert-file and --peer-key-file must be given together"],
+    [["--listen-peer-urls=https://127.0.0.1:1"], "must be provided for peer url"],
+    [["--peer-client-cert-auth"], "--peer-trusted-ca-file"],
     [["--cert-file=x"], "must be given together"],
     [["--client-cert-auth", "--auto-tls"], "--trusted-ca-file"],
     [
@@ -223,8 +240,8 @@ test("the environment fills in what the command line leaves open", async () => {
 });
 
 test("flags without effect yet are taken and told once", async () => {
-  const { warnings } = await parse(["--name=a", "--max-wals=5", "--pre-vote=false"]);
-  expect(warnings).toEqual(["accepted, but without effect in this version: --pre-vote"]);
+  const { warnings } = await parse(["--name=a", "--max-wals=5", "--memory-mlock"]);
+  expect(warnings).toEqual(["accepted, but without effect in this version: --memory-mlock"]);
 });
 
 test("a configuration file stands alone", async () => {

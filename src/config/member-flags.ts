@@ -7,20 +7,17 @@ export const memberFlags = {
   "data-dir": text("", "Folder that holds all of the member's data."),
   "wal-dir": inert(text("", "Folder for the write-ahead log, when it should lie elsewhere.")),
   "snapshot-count": number(10_000, "Log entries after which the log may be cut."),
-  "snapshot-catchup-entries": inert(
-    number(5_000, "Log entries kept behind a cut for members that lag behind."),
+  "snapshot-catchup-entries": number(
+    5_000,
+    "Log entries kept behind a cut for members that lag behind.",
   ),
   "heartbeat-interval": number(100, "Milliseconds between heartbeats of the leader."),
   "election-timeout": number(
     1_000,
     "Milliseconds without a leader after which an election starts; at least five heartbeats, at most 50000.",
   ),
-  "initial-election-tick-advance": inert(
-    boolean(true, "Start the first election sooner after a start."),
-  ),
-  "listen-peer-urls": inert(
-    urls("http://localhost:2380", "Addresses for the traffic between members."),
-  ),
+  "initial-election-tick-advance": boolean(true, "Start the first election sooner after a start."),
+  "listen-peer-urls": urls("http://localhost:2380", "Addresses for the traffic between members."),
   "listen-client-urls": urls(
     "http://localhost:2379",
     "Addresses for clients: gRPC, and HTTP unless --listen-client-http-urls is given.",
@@ -78,9 +75,9 @@ export const clusterFlags = {
     "http://localhost:2379",
     "Addresses at which clients find this member.",
   ),
-  discovery: inert(text("", "Discovery URL (v2).")),
-  "discovery-token": inert(text("", "Token of the cluster at the discovery service.")),
-  "discovery-endpoints": inert(list("", "Endpoints of the discovery service.")),
+  discovery: text("", "Discovery URL (v2)."),
+  "discovery-token": text("", "Token of the cluster at the discovery service."),
+  "discovery-endpoints": list("", "Endpoints of the discovery service."),
   "discovery-dial-timeout": inert(duration(2_000, "Discovery: time to connect.")),
   "discovery-request-timeout": inert(duration(5_000, "Discovery: time for a request.")),
   "discovery-keepalive-time": inert(duration(2_000, "Discovery: time between pings.")),
@@ -96,12 +93,13 @@ export const clusterFlags = {
   "discovery-password": inert(text("", "Discovery: password.")),
   "discovery-fallback": inert(choice(["exit"], "What to do when discovery fails.")),
   "discovery-proxy": inert(text("", "HTTP proxy for discovery.")),
-  "discovery-srv": inert(text("", "DNS domain whose SRV records name the members.")),
+  "discovery-srv": text("", "DNS domain whose SRV records name the members."),
   "discovery-srv-name": inert(text("", "Suffix of the SRV records' service name.")),
-  "strict-reconfig-check": inert(
-    boolean(true, "Refuse changes of membership that would lose the quorum."),
+  "strict-reconfig-check": boolean(
+    true,
+    "Refuse changes of membership that would lose the quorum.",
   ),
-  "pre-vote": inert(boolean(true, "Ask around before starting an election.")),
+  "pre-vote": boolean(true, "Ask around before starting an election."),
   "auto-compaction-retention": inert(
     text("0", "History to keep: a duration, hours, or revisions; 0 keeps all."),
   ),

@@ -4,16 +4,12 @@
 import { environmentName, type FlagTexts, parseArguments, parseEnvironment } from "./arguments.ts";
 import { ConfigError } from "./config-error.ts";
 import { defaultFlagValues, type FlagName, type FlagValues, flags } from "./flag-table.ts";
+import { type ClusterMember, parseInitialCluster } from "./initial-cluster.ts";
 import { isWildcard, type ListenUrl } from "./listen-url.ts";
 import { validate } from "./validate.ts";
 
 /** Which command runs: Portal's own, or the stand-in for etcd's binary. */
 export type Program = "portal" | "etcd";
-
-export interface ClusterMember {
-  readonly name: string;
-  readonly peerUrls: readonly string[];
-}
 
 /** Where TLS for clients comes from; see tls.ts. */
 export interface TlsSettings {
@@ -29,6 +25,17 @@ export interface TlsSettings {
   readonly cipherSuites: readonly string[];
   readonly minVersion: "TLS1.2" | "TLS1.3";
   readonly maxVersion: "" | "TLS1.2" | "TLS1.3";
+}
+
+/** Where TLS between members comes from; see peer-tls.ts. The names are those of other members. */
+export interface PeerTlsSettings extends TlsSettings {
+  /** Shown to other members; empty: the certificate of the server. */
+  readonly clientCertFile: string;
+  readonly clientKeyFile: string;
+  /** A member's certificate must carry one of these as its common name; empty lets all in. */
+  readonly allowedCommonNames: readonly string[];
+  /** Do not compare where a member comes from with the names in its certificate. */
+  readonly skipAddressCheck: boolean;
 }
 
 export interface LogSettings {
@@ -48,14 +55,24 @@ export interface ServerConfig {
   readonly listenClientHttpUrls: readonly ListenUrl[];
   readonly listenMetricsUrls: readonly ListenUrl[];
   readonly listenPeerUrls: readonly ListenUrl[];
+  /** False where the addresses for members are the default, which nobody may ever need. */
+  readonly listensForPeersOnPurpose: boolean;
   readonly advertiseClientUrls: readonly string[];
   readonly advertisePeerUrls: readonly string[];
   readonly initialCluster: readonly ClusterMember[];
   readonly initialClusterToken: string;
   readonly initialClusterState: "new" | "existing";
+  /** Go on as the only member, with what is on disk. */
+  readonly forceNewCluster: boolean;
+  /** Refuse changes of members that would lose the quorum. */
+  readonly strictReconfigCheck: boolean;
+  readonly maxLearners: number;
 
   readonly heartbeatIntervalMs: number;
   readonly electionTimeoutMs: number;
+  readonly preVote: boolean;
+  /** Whether a member that is connected begins its first election sooner. */
+  readonly initialElectionTickAdvance: boolean;
   readonly snapshotCount: number;
   readonly snapshotCatchupEntries: number;
 
@@ -78,6 +95,7 @@ export interface ServerConfig {
   readonly extensiveMetrics: boolean;
 
   readonly tls: TlsSettings;
+  readonly peerTls: PeerTlsSettings;
   readonly log: LogSettings;
   readonly ioThreads: number;
 }
@@ -186,6 +204,7 @@ function settingsFrom(
     listenClientHttpUrls: values["listen-client-http-urls"],
     listenMetricsUrls: values["listen-metrics-urls"],
     listenPeerUrls: values["listen-peer-urls"],
+    listensForPeersOnPurpose: program === "etcd" || texts.has("listen-peer-urls"),
     advertiseClientUrls: advertisedClientUrls(program, values, texts, fromFile),
     advertisePeerUrls,
     initialCluster: texts.get("initial-cluster")
@@ -193,8 +212,13 @@ function settingsFrom(
       : [{ name, peerUrls: advertisePeerUrls }],
     initialClusterToken: values["initial-cluster-token"],
     initialClusterState: values["initial-cluster-state"],
+    forceNewCluster: values["force-new-cluster"],
+    strictReconfigCheck: values["strict-reconfig-check"],
+    maxLearners: values["max-learners"],
     heartbeatIntervalMs: values["heartbeat-interval"],
     electionTimeoutMs: values["election-timeout"],
+    preVote: values["pre-vote"],
+    initialElectionTickAdvance: values["initial-election-tick-advance"],
     snapshotCount: values["snapshot-count"],
     snapshotCatchupEntries: values["snapshot-catchup-entries"],
     quotaBackendBytes: quota < 0 ? Number.POSITIVE_INFINITY : quota || defaultQuotaBytes,
@@ -215,6 +239,7 @@ function settingsFrom(
     hostWhitelist: values["host-whitelist"],
     extensiveMetrics: values.metrics === "extensive",
     tls: tlsFrom(values),
+    peerTls: peerTlsFrom(values),
     log: {
       level: values["log-level"],
       format: values["log-format"],
@@ -241,6 +266,23 @@ function tlsFrom(values: FlagValues): TlsSettings {
   };
 }
 
+function peerTlsFrom(values: FlagValues): PeerTlsSettings {
+  return {
+    ...tlsFrom(values),
+    certFile: values["peer-cert-file"],
+    keyFile: values["peer-key-file"],
+    trustedCaFile: values["peer-trusted-ca-file"],
+    crlFile: values["peer-crl-file"],
+    clientCertAuth: values["peer-client-cert-auth"],
+    allowedHostnames: values["peer-cert-allowed-hostname"],
+    autoTls: values["peer-auto-tls"],
+    clientCertFile: values["peer-client-cert-file"],
+    clientKeyFile: values["peer-client-key-file"],
+    allowedCommonNames: values["peer-cert-allowed-cn"],
+    skipAddressCheck: values["peer-skip-client-san-verification"],
+  };
+}
+
 /**
  * Where clients are sent. When only the listening addresses are given, etcd wants the other flag
  * too; Portal takes the listening addresses where they mean one machine.
@@ -261,19 +303,4 @@ function advertisedClientUrls(
     "--advertise-client-urls is required when --listen-client-urls is set explicitly",
     { hint: "Add --advertise-client-urls with the address that clients can reach." },
   );
-}
-
-/** Parses "name=url,name=url"; a name may come several times. */
-function parseInitialCluster(text: string): readonly ClusterMember[] {
-  const urlsByName = new Map<string, string[]>();
-  for (const part of text.split(",")) {
-    const equals = part.indexOf("=");
-    const name = part.slice(0, equals).trim();
-    const url = part.slice(equals + 1).trim();
-    if (equals < 1 || url === "") {
-      throw new ConfigError(`--initial-cluster: ${JSON.stringify(part)} is not name=url`);
-    }
-    urlsByName.set(name, [...(urlsByName.get(name) ?? []), url]);
-  }
-  return [...urlsByName].map(([name, urls]) => ({ name, peerUrls: urls.sort() }));
 }

@@ -62,7 +62,7 @@ export class ServerTls {
     if (tls.certFile === "" && !tls.autoTls) return undefined;
     const made = tls.certFile === "" ? await ensureAutoCertificate(config) : undefined;
     const { certFile, keyFile } = made ?? tls;
-    const options = await readOptions(tls, certFile, keyFile);
+    const options = await readServerOptions(tls, certFile, keyFile, "");
     const files = [certFile, keyFile, tls.trustedCaFile, tls.crlFile].filter((file) => file !== "");
     const isNew = made?.isNew ? certFile : undefined;
     return new ServerTls(options, files, isNew, tls.allowedHostnames);
@@ -70,19 +70,30 @@ export class ServerTls {
 
   /** Whether a client with this (verified) certificate may connect. */
   admits(certificate: PeerCertificate | undefined): boolean {
-    if (this.#allowedHostnames.length === 0) return true;
-    if (certificate?.raw === undefined) return false;
-    const parsed = new X509Certificate(certificate.raw);
-    return this.#allowedHostnames.some(
-      (name) => (isIpAddress(name) ? parsed.checkIP(name) : parsed.checkHost(name)) !== undefined,
-    );
+    return this.#allowedHostnames.length === 0 || carriesName(certificate, this.#allowedHostnames);
   }
 
-  /** A text that changes when one of the files does. */
-  async fingerprint(): Promise<string> {
-    const stats = await Promise.all(this.files.map((file) => stat(file).catch(() => undefined)));
-    return stats.map((one) => `${one?.mtimeMs}/${one?.size}`).join(" ");
+  fingerprint(): Promise<string> {
+    return fingerprintOf(this.files);
   }
+}
+
+/** Whether a certificate carries one of these host names or addresses. */
+export function carriesName(
+  certificate: PeerCertificate | undefined,
+  names: readonly string[],
+): boolean {
+  if (certificate?.raw === undefined) return false;
+  const parsed = new X509Certificate(certificate.raw);
+  return names.some(
+    (name) => (isIpAddress(name) ? parsed.checkIP(name) : parsed.checkHost(name)) !== undefined,
+  );
+}
+
+/** A text that changes when one of the files does. */
+export async function fingerprintOf(files: readonly string[]): Promise<string> {
+  const stats = await Promise.all(files.map((file) => stat(file).catch(() => undefined)));
+  return stats.map((one) => `${one?.mtimeMs}/${one?.size}`).join(" ");
 }
 
 async function ensureAutoCertificate(config: ServerConfig) {
@@ -96,13 +107,15 @@ async function ensureAutoCertificate(config: ServerConfig) {
   return ensureSelfSigned(folder, hosts, config.tls.selfSignedValidityYears);
 }
 
-async function readOptions(
+/** `prefix`: of the flags that name the files, "" or "peer-". */
+export async function readServerOptions(
   tls: TlsSettings,
   certFile: string,
   keyFile: string,
+  prefix: "" | "peer-",
 ): Promise<TlsOptions> {
-  const cert = await readPem(certFile, "--cert-file");
-  const key = await readPem(keyFile, "--key-file");
+  const cert = await readPem(certFile, `--${prefix}cert-file`);
+  const key = await readPem(keyFile, `--${prefix}key-file`);
   checkPair(cert, certFile, key, keyFile);
   const wantsCertificate = tls.clientCertAuth || tls.trustedCaFile !== "";
   return {
@@ -113,12 +126,19 @@ async function readOptions(
     ...(tls.cipherSuites.length === 0 ? {} : { ciphers: cipherList(tls.cipherSuites) }),
     ...(wantsCertificate
       ? {
-          ca: await readCertificates(tls.trustedCaFile, "--trusted-ca-file"),
+          ca: await readCertificates(tls.trustedCaFile, `--${prefix}trusted-ca-file`),
           requestCert: true,
           rejectUnauthorized: true,
         }
       : {}),
-    ...(tls.crlFile === "" ? {} : { crl: await readRevocations(tls.crlFile) }),
+    ...(tls.crlFile === ""
+      ? {}
+      : {
+          crl: await readRevocations(
+            tls.crlFile,
+            prefix === "" ? "--client-crl-file" : "--peer-crl-file",
+          ),
+        }),
   };
 }
 
@@ -139,7 +159,7 @@ function cipherList(suites: readonly string[]): string {
   return [...new Set(names)].join(":");
 }
 
-async function readPem(file: string, flag: string): Promise<Buffer> {
+export async function readPem(file: string, flag: string): Promise<Buffer> {
   try {
     return await readFile(file);
   } catch (error) {
@@ -150,19 +170,19 @@ async function readPem(file: string, flag: string): Promise<Buffer> {
   }
 }
 
-async function readCertificates(file: string, flag: string): Promise<Buffer> {
+export async function readCertificates(file: string, flag: string): Promise<Buffer> {
   const bytes = await readPem(file, flag);
   parseCertificate(bytes, file);
   return bytes;
 }
 
 /** etcd takes revocation lists in DER; OpenSSL's tools write PEM. */
-async function readRevocations(file: string): Promise<string> {
-  const bytes = await readPem(file, "--client-crl-file");
+async function readRevocations(file: string, flag: string): Promise<string> {
+  const bytes = await readPem(file, flag);
   return bytes.includes("-----BEGIN") ? bytes.toString() : pem("X509 CRL", bytes);
 }
 
-function checkPair(cert: Buffer, certFile: string, key: Buffer, keyFile: string): void {
+export function checkPair(cert: Buffer, certFile: string, key: Buffer, keyFile: string): void {
   const certificate = parseCertificate(cert, certFile);
   let matches: boolean;
   try {

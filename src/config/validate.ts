@@ -12,8 +12,9 @@ export function validate(config: ServerConfig, values: FlagValues): string[] {
   checkListenUrls(config);
   checkAdvertisedUrls(values);
   checkTiming(config);
-  checkCluster(config);
+  checkDiscovery(values);
   checkTls(config);
+  checkPeerTls(config);
   if (config.ioThreads !== 0) {
     throw new ConfigError("--io-threads must be 0 in this version", {
       hint: "Leave the flag out: connections are served on the main thread.",
@@ -88,25 +89,23 @@ function checkTiming({ heartbeatIntervalMs, electionTimeoutMs }: ServerConfig): 
   }
 }
 
-function checkCluster(config: ServerConfig): void {
-  const own = config.initialCluster.find((member) => member.name === config.name);
-  if (own === undefined) {
+/** Who else is a member is told by --initial-cluster alone. */
+function checkDiscovery(values: FlagValues): void {
+  const named = [values["initial-cluster"], values["discovery-srv"], values.discovery];
+  const endpoints = values["discovery-endpoints"];
+  const isSet = [...named, endpoints.join(",")].filter((value) => value !== "");
+  if (isSet.length > 1) {
     throw new ConfigError(
-      `couldn't find local name "${config.name}" in the initial cluster configuration`,
-      { hint: "Give the member one of the names in --initial-cluster with --name." },
+      'multiple discovery or bootstrap flags are set. Choose one of "initial-cluster", "discovery", "discovery-endpoints" or "discovery-srv"',
     );
   }
-  if (config.initialCluster.length > 1) {
-    throw new ConfigError("--initial-cluster names several members; this version runs one", {
-      hint: "Leave out --initial-cluster to run a single member.",
+  if ((values["discovery-token"] !== "") !== endpoints.length > 0) {
+    throw new ConfigError("both --discovery-token and --discovery-endpoints must be set");
+  }
+  if (isSet.length === 1 && values["initial-cluster"] === "") {
+    throw new ConfigError("this version can not find the other members by a discovery service", {
+      hint: "Name all members of a new cluster with --initial-cluster.",
     });
-  }
-  const advertised = [...config.advertisePeerUrls].sort().join(",");
-  if (own.peerUrls.join(",") !== advertised) {
-    throw new ConfigError(
-      `--initial-cluster has ${config.name}=${own.peerUrls.join(",")} but --initial-advertise-peer-urls is ${advertised}`,
-      { hint: "Make the two the same." },
-    );
   }
 }
 
@@ -138,5 +137,40 @@ function checkTls(config: ServerConfig): void {
   }
   if (tls.minVersion === "TLS1.3" && tls.cipherSuites.length > 0) {
     throw new ConfigError("cipher suites cannot be configured when only TLS1.3 is enabled");
+  }
+}
+
+function checkPeerTls({ peerTls, listenPeerUrls }: ServerConfig): void {
+  const pairs = [
+    ["peer-cert-file", peerTls.certFile, "peer-key-file", peerTls.keyFile],
+    [
+      "peer-client-cert-file",
+      peerTls.clientCertFile,
+      "peer-client-key-file",
+      peerTls.clientKeyFile,
+    ],
+  ] as const;
+  for (const [certFlag, certFile, keyFlag, keyFile] of pairs) {
+    if ((certFile === "") !== (keyFile === "")) {
+      throw new ConfigError(`--${certFlag} and --${keyFlag} must be given together`);
+    }
+  }
+  for (const { secure, url } of listenPeerUrls) {
+    if (secure && peerTls.certFile === "" && !peerTls.autoTls) {
+      throw new ConfigError(
+        `TLS key/cert (--peer-cert-file, --peer-key-file) must be provided for peer url ${url} with HTTPS scheme`,
+        { hint: "Give both files, or --peer-auto-tls for a self-made certificate." },
+      );
+    }
+  }
+  if (peerTls.clientCertAuth && peerTls.trustedCaFile === "") {
+    throw new ConfigError("--peer-client-cert-auth needs --peer-trusted-ca-file", {
+      hint: "Name the CA that signs the certificates of the members.",
+    });
+  }
+  if (peerTls.allowedCommonNames.length > 0 && peerTls.allowedHostnames.length > 0) {
+    throw new ConfigError(
+      "AllowedCN and AllowedHostname are mutually exclusive: give one of --peer-cert-allowed-cn and --peer-cert-allowed-hostname",
+    );
   }
 }
