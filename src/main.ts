@@ -18,6 +18,14 @@ async function serve(program: Program, argv: readonly string[]): Promise<void> {
     import("./cli/server-command.ts"),
     import("./server/start-server.ts"),
   ]);
+  const { GOFAIL_HTTP, GOFAIL_FAILPOINTS } = process.env;
+  if (GOFAIL_HTTP || GOFAIL_FAILPOINTS) {
+    const { serveFailpoints } = await import("./cli/failpoint-endpoint.ts");
+    await serveFailpoints(process.env, {
+      die: () => process.kill(process.pid, "SIGKILL"),
+      write: (line) => process.stderr.write(line),
+    });
+  }
   const end = await runServer(program, argv, startServer, {
     environment: process.env,
     stdout: process.stdout,
