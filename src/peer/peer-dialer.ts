@@ -48,7 +48,9 @@ export class PeerDialer {
   open(address: PeerAddress, request: PeerRequest): http.ClientRequest {
     const { host, port, socketPath, secure } = address;
     const place = socketPath === undefined ? { host, port } : { socketPath };
-    const options = { ...place, ...request };
+    // As the URL names it: its certificate must carry this name, too.
+    const headers = { Host: hostOf(address.url), ...request.headers };
+    const options = { ...place, ...request, headers };
     const made = secure
       ? https.request({ ...options, agent: this.#secure })
       : http.request({ ...options, agent: this.#plain });
@@ -73,6 +75,10 @@ export class PeerDialer {
     socket.once(secure ? "secureConnect" : "connect", done);
     socket.once("close", done);
   }
+}
+
+function hostOf(url: string): string {
+  return /^\w+:\/\/([^/]+)/.exec(url)?.[1] ?? "localhost";
 }
 
 function secureAgent(tls: PeerDialTls | undefined): https.Agent {

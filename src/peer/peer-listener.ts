@@ -4,7 +4,7 @@
 
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import https from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { PeerCertificate, TLSSocket, TlsOptions } from "node:tls";
 import type { Logger } from "../base/log.ts";
 import type { PeerServer } from "./peer-server.ts";
@@ -36,7 +36,10 @@ export interface PeerListenTls {
   /** Certificate and key; for mutual TLS also `requestCert`, `rejectUnauthorized`, `ca`, `crl`. */
   readonly options: TlsOptions;
   /** Whether a peer with this verified certificate may connect; all may when it is left out. */
-  readonly admits?: (certificate: PeerCertificate | undefined, remoteAddress: string) => boolean;
+  readonly admits?: (
+    certificate: PeerCertificate | undefined,
+    remoteAddress: string,
+  ) => boolean | Promise<boolean>;
 }
 
 export interface PeerListenOptions {
@@ -57,6 +60,8 @@ export class PeerListener {
   readonly #http: http.Server | https.Server;
   readonly #page: PeerPage;
   readonly #log: Logger;
+  /** Connections about which names are being looked up: their requests wait. */
+  readonly #undecided = new WeakMap<Socket, Promise<boolean>>();
   #tls: PeerListenTls | undefined;
 
   private constructor(options: PeerListenOptions) {
@@ -132,7 +137,19 @@ export class PeerListener {
     if (admits === undefined) return;
     const certificate = socket.getPeerCertificate();
     const shown = Object.keys(certificate).length > 0 ? certificate : undefined;
-    if (admits(shown, socket.remoteAddress ?? "")) return;
+    const answer = admits(shown, socket.remoteAddress ?? "");
+    if (answer === true) return;
+    const decision = Promise.resolve(answer)
+      .catch(() => false)
+      .then((isAdmitted) => {
+        this.#undecided.delete(socket);
+        if (!isAdmitted) this.#reject(socket, shown);
+        return isAdmitted;
+      });
+    this.#undecided.set(socket, decision);
+  }
+
+  #reject(socket: TLSSocket, shown: PeerCertificate | undefined): void {
     this.#log.warn("rejected connection on peer endpoint: the certificate is not an allowed one", {
       remote: socket.remoteAddress,
       subject: shown?.subject?.CN,
@@ -141,6 +158,14 @@ export class PeerListener {
   }
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    const undecided = this.#undecided.get(request.socket);
+    if (undecided === undefined) return this.#handle(request, response);
+    void undecided.then((isAdmitted) => {
+      if (isAdmitted) this.#handle(request, response);
+    });
+  }
+
+  #handle(request: IncomingMessage, response: ServerResponse): void {
     const isRaft = request.url === "/raft" || request.url?.startsWith("/raft/");
     if (isRaft && this.server === undefined) {
       response.writeHead(503, { "Content-Type": "text/plain" }).end("the member is starting\n");
