@@ -6,7 +6,7 @@ export function bashScript(root: CompletionNode): string {
   const nodes = allNodes(root);
   return `# bash completion for portal
 _portal() {
-  local cur prev path word index flags words takes skip
+  local cur prev path word index flags words files skip
   cur="\${COMP_WORDS[COMP_CWORD]}"
   prev="\${COMP_WORDS[COMP_CWORD-1]}"
   # "--flag=value" arrives as three words.
@@ -39,11 +39,14 @@ ${valueCases(nodes).join("\n")}
   esac
   flags=""
   words=""
+  files=""
   case "$path" in
 ${nodes.map(nodeCase).join("\n")}
   esac
   if [[ "$cur" == -* ]]; then
     COMPREPLY=($(compgen -W "$flags" -- "$cur"))
+  elif [[ -n "$files" ]]; then
+    COMPREPLY=($(compgen -f -- "$cur"))
   else
     COMPREPLY=($(compgen -W "$words" -- "$cur"))
   fi
@@ -59,7 +62,8 @@ function descend(node: CompletionNode): string {
 function nodeCase(node: CompletionNode): string {
   const flags = node.flags.flatMap((flag) => flag.names.filter((name) => name.startsWith("--")));
   const words = [...node.children.map((child) => child.name), ...node.words];
-  return `    "${node.path}") flags="${flags.join(" ")}"; words="${words.join(" ")}" ;;`;
+  const files = node.takesFiles ? "; files=1" : "";
+  return `    "${node.path}") flags="${flags.join(" ")}"; words="${words.join(" ")}"${files} ;;`;
 }
 
 function valueFlags(nodes: readonly CompletionNode[]): string[] {

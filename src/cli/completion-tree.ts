@@ -22,6 +22,8 @@ export interface CompletionNode {
   readonly children: readonly CompletionNode[];
   /** What its words may be. */
   readonly words: readonly string[];
+  /** Its words are files. */
+  readonly takesFiles: boolean;
 }
 
 const VALUES: Readonly<Record<string, readonly string[]>> = {
@@ -31,7 +33,7 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
   "--consistency": ["l", "s"],
 };
 
-const FILES = new Set(["--cacert", "--cert", "--key"]);
+const FILES = new Set(["--cacert", "--cert", "--key", "--data-dir", "--wal-dir"]);
 
 export function describeTree(command: Command, parentPath = ""): CompletionNode {
   const path = parentPath === "" ? command.name() : `${parentPath} ${command.name()}`;
@@ -43,6 +45,7 @@ export function describeTree(command: Command, parentPath = ""): CompletionNode 
     help: command.summary(),
     flags: [...command.options.map(describeFlag), HELP],
     children,
+    takesFiles: command.usage().includes("<file>"),
     words: isRoot ? ["help"] : command.name() === "completion" ? ["bash", "zsh"] : [],
   };
 }

@@ -18,10 +18,11 @@ function nodeFunction(node: CompletionNode): string {
   const name = functionName(node);
   const specs = node.flags.flatMap(flagSpecs);
   if (node.children.length === 0) {
-    const words = node.words.length > 0 ? `(${node.words.join(" ")})` : "";
+    const chosen = node.words.length > 0 ? `(${node.words.join(" ")})` : "( )";
+    const words = node.takesFiles ? "_files" : chosen;
     return `${name}() {
   _arguments -s -S \\
-    ${[...specs, quote(`*:word:${words || "( )"}`)].join(" \\\n    ")}
+    ${[...specs, quote(`*:word:${words}`)].join(" \\\n    ")}
 }
 `;
   }

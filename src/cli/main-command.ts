@@ -60,6 +60,11 @@ const COMMANDS: readonly Entry[] = [
       (await import("./member-command.ts")).memberCommand(cli, program),
   },
   {
+    names: ["snapshot"],
+    register: async (cli, program) =>
+      (await import("./snapshot-command.ts")).snapshotCommand(cli, program),
+  },
+  {
     // Not found by its name below: it needs all the others.
     names: [],
     register: async (cli, program) =>

@@ -11,6 +11,7 @@ const SPINNER = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", 
 export class ProgressBar implements Disposable {
   readonly #cli: Cli;
   readonly #label: string;
+  readonly #format: (amount: number) => string;
   readonly #startedMs = performance.now();
   #timer: NodeJS.Timeout | undefined;
   #shown = false;
@@ -19,9 +20,17 @@ export class ProgressBar implements Disposable {
   #frame = 0;
 
   /** `sharesTerminal`: results go to the same terminal meanwhile, where a bar would be in the way. */
-  constructor(cli: Cli, label: string, options: { readonly sharesTerminal: boolean }) {
+  constructor(
+    cli: Cli,
+    label: string,
+    options: {
+      readonly sharesTerminal: boolean;
+      readonly format?: (amount: number) => string;
+    },
+  ) {
     this.#cli = cli;
     this.#label = label;
+    this.#format = options.format ?? ((amount) => amount.toLocaleString("en"));
     if (cli.io.stderr.isTTY !== true || options.sharesTerminal) return;
     this.#timer = setTimeout(() => this.#start(), SHOW_AFTER_MS);
     this.#timer.unref();
@@ -58,7 +67,7 @@ export class ProgressBar implements Disposable {
     const share = Math.min(1, this.#done / this.#total);
     const filled = Math.round(share * BAR_WIDTH);
     const bar = colors.green("█".repeat(filled)) + colors.dim("░".repeat(BAR_WIDTH - filled));
-    const counts = `${this.#done.toLocaleString("en")}/${this.#total.toLocaleString("en")}`;
+    const counts = `${this.#format(this.#done)}/${this.#format(this.#total)}`;
     return `${bar} ${String(Math.floor(share * 100)).padStart(3)}% ${counts}`;
   }
 

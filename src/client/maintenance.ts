@@ -7,6 +7,7 @@ import {
   type StatusResponse,
 } from "../wire/generated/rpc.ts";
 import type { Caller, CallOptions } from "./caller.ts";
+import { toPortalError } from "./errors.ts";
 import { headerOf, type ResponseHeader } from "./results.ts";
 
 export type AlarmName = "none" | "nospace" | "corrupt" | "unknown";
@@ -48,6 +49,15 @@ export interface KvHash extends Hash {
   readonly hashRevision: number;
   /** -1 when nothing has been compacted. */
   readonly compactRevision: number;
+}
+
+/** Part of a snapshot: a database file as etcd keeps it, then the SHA-256 of the file. */
+export interface SnapshotPart {
+  readonly bytes: Uint8Array;
+  /** Of the file, without the hash, after this part. */
+  readonly remainingBytes: number;
+  /** Of the storage, e.g. "3.7.0"; empty from an etcd before 3.6. */
+  readonly version: string;
 }
 
 const ALARM_NAMES: Readonly<Record<number, AlarmName>> = {
@@ -94,6 +104,24 @@ export class Maintenance {
       hashRevision: response.hashRevision,
       compactRevision: response.compactRevision,
     };
+  }
+
+  /**
+   * One member's whole database as of now, part by part. Waits for the reader. Without `timeoutMs` it may take as
+   * long as it does.
+   */
+  async *snapshot(options: CallOptions = {}): AsyncGenerator<SnapshotPart, void> {
+    const rpc = await this.#caller.streamOptions(options.signal);
+    const { timeoutMs } = options;
+    const { maintenance } = this.#caller.transport;
+    try {
+      const call = maintenance.snapshot({}, timeoutMs ? { ...rpc, timeoutMs } : rpc);
+      for await (const { blob, remainingBytes, version } of call) {
+        yield { bytes: blob, remainingBytes, version };
+      }
+    } catch (error) {
+      throw toPortalError(error);
+    }
   }
 
   /** The alarms that are raised in the cluster. */

@@ -18,6 +18,7 @@ import {
   type MemberChange,
   type Output,
   type Printer,
+  type SnapshotStatus,
   type TxnReport,
   type TxnStep,
 } from "./printer.ts";
@@ -129,6 +130,16 @@ export class FieldsPrinter implements Printer {
         ].join(""),
       )
       .join("");
+  }
+
+  snapshotStatus(status: SnapshotStatus): Output {
+    return [
+      field("Hash", status.hash),
+      field("Revision", status.revision),
+      field("Keys", status.totalKeys),
+      field("Size", status.totalSizeBytes),
+      field("Version", status.version),
+    ].join("");
   }
 
   #status({ endpoint, status }: EndpointStatus): string {

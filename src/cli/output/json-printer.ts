@@ -17,6 +17,7 @@ import type {
   MemberChange,
   Output,
   Printer,
+  SnapshotStatus,
   TxnReport,
   TxnStep,
 } from "./printer.ts";
@@ -156,6 +157,16 @@ export class JsonPrinter implements Printer {
         },
       })),
     );
+  }
+
+  snapshotStatus(status: SnapshotStatus): Output {
+    return document({
+      hash: status.hash,
+      revision: status.revision,
+      totalKey: status.totalKeys,
+      totalSize: status.totalSizeBytes,
+      version: status.version,
+    });
   }
 
   #memberHeader(value: ResponseHeader): Fields {

@@ -53,6 +53,17 @@ export type MemberChange =
       readonly result: MemberList;
     };
 
+/** What a snapshot file holds. */
+export interface SnapshotStatus {
+  /** CRC-32C over all buckets' names, keys and values. */
+  readonly hash: number;
+  readonly revision: number;
+  readonly totalKeys: number;
+  readonly totalSizeBytes: number;
+  /** Of the storage; empty when it is from an etcd before 3.6. */
+  readonly version: string;
+}
+
 export interface Printer {
   readonly format: OutputFormat;
   put(result: PutResult): Output;
@@ -70,6 +81,7 @@ export interface Printer {
   endpointHealth(list: readonly EndpointHealth[]): Output;
   endpointStatus(list: readonly EndpointStatus[]): Output;
   endpointHash(list: readonly EndpointHash[]): Output;
+  snapshotStatus(status: SnapshotStatus): Output;
 }
 
 export interface RangePrintOptions {

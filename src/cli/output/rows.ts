@@ -8,6 +8,7 @@ import {
   type EndpointHealth,
   type EndpointStatus,
   memberStatusWord,
+  type SnapshotStatus,
 } from "./printer.ts";
 
 export const MEMBER_COLUMNS = [
@@ -82,4 +83,22 @@ export const HASH_COLUMNS = ["ENDPOINT", "HASH", "HASH REVISION"] as const;
 
 export function hashRow({ endpoint, hash }: EndpointHash): string[] {
   return [endpoint, String(hash.hash), String(hash.hashRevision)];
+}
+
+export const SNAPSHOT_COLUMNS = [
+  "HASH",
+  "REVISION",
+  "TOTAL KEYS",
+  "TOTAL SIZE",
+  "VERSION",
+] as const;
+
+export function snapshotRow(status: SnapshotStatus): string[] {
+  return [
+    status.hash.toString(16),
+    String(status.revision),
+    String(status.totalKeys),
+    humanBytes(status.totalSizeBytes),
+    status.version,
+  ];
 }

@@ -22,10 +22,11 @@ import {
   PLAIN_RANGE,
   type Printer,
   type RangePrintOptions,
+  type SnapshotStatus,
   type TxnReport,
   type TxnStep,
 } from "./printer.ts";
-import { hashRow, memberRow, statusRow } from "./rows.ts";
+import { hashRow, memberRow, snapshotRow, statusRow } from "./rows.ts";
 
 export class SimplePrinter implements Printer {
   readonly format = "simple";
@@ -141,6 +142,10 @@ export class SimplePrinter implements Printer {
 
   endpointHash(list: readonly EndpointHash[]): Output {
     return list.map((entry) => `${hashRow(entry).join(", ")}\n`).join("");
+  }
+
+  snapshotStatus(status: SnapshotStatus): Output {
+    return `${snapshotRow(status).join(", ")}\n`;
   }
 
   #step(step: TxnStep): Output {

@@ -20,6 +20,7 @@ import {
   PLAIN_RANGE,
   type Printer,
   type RangePrintOptions,
+  type SnapshotStatus,
   type TxnReport,
   type TxnStep,
 } from "./printer.ts";
@@ -30,7 +31,9 @@ import {
   healthRow,
   MEMBER_COLUMNS,
   memberRow,
+  SNAPSHOT_COLUMNS,
   STATUS_COLUMNS,
+  snapshotRow,
   statusRow,
 } from "./rows.ts";
 
@@ -137,6 +140,10 @@ export class TablePrinter implements Printer {
 
   endpointHash(list: readonly EndpointHash[]): Output {
     return this.#table(HASH_COLUMNS, list.map(hashRow), 1);
+  }
+
+  snapshotStatus(status: SnapshotStatus): Output {
+    return this.#table(SNAPSHOT_COLUMNS, [snapshotRow(status)], 0);
   }
 
   #step(step: TxnStep): Output {

@@ -239,7 +239,7 @@ async function readMeta(file: DiskFile): Promise<Meta> {
     if (typeof second === "string" || second.pageSizeBytes !== size) continue;
     if (best === undefined || second.transactionId > best.transactionId) best = second;
   }
-  if (best === undefined) throw damagedFile(`of the first page ${first}`);
+  if (best === undefined) throw damagedFile(`page 0: ${first}`);
   const pages = Math.floor(fileBytes / best.pageSizeBytes);
   if (best.pageEnd > pages) {
     throw damagedFile(`it has ${pages} whole pages of the ${best.pageEnd} that it should have`);
@@ -252,7 +252,7 @@ async function readMetaAt(
   position: number,
   fileBytes: number,
 ): Promise<Meta | string> {
-  if (position + metaReadBytes > fileBytes) return "nothing is there";
+  if (position + metaReadBytes > fileBytes) return "the file ends before it";
   const bytes = Buffer.alloc(metaReadBytes);
   await readExactly(file, bytes, position, position === 0 ? 0 : 1);
   return decodeMetaPage(bytes);

@@ -71,7 +71,7 @@ export function encodeMetaPage(meta: Meta): Buffer {
 /** The meta in a page that begins at 0 of `page`, or what is wrong with it. */
 export function decodeMetaPage(page: Buffer): Meta | string {
   const at = pageHeaderBytes;
-  if (page.length < at + metaBytes) return "too little is there";
+  if (page.length < at + metaBytes) return "the file ends within it";
   if (page.readUInt32LE(at) !== magic) return "the magic number is wrong";
   const version = page.readUInt32LE(at + 4);
   if (version !== formatVersion) return `format version ${version} is unknown`;
