@@ -112,6 +112,9 @@ export class RaftCore {
       return;
     this.#heartbeatElapsed = 0;
     broadcastHeartbeat(this);
+    // Its first entry was abandoned when it could not be written. Without one of its term nothing that
+    // is older is committed, and no read answered, until the next proposal.
+    if (this.log.lastTerm() !== this.term) appendProposals(this, [emptyEntry]);
   }
 
   /** Tries to become the leader. */
