@@ -27,7 +27,7 @@ export const memberFlags = {
     "Addresses for HTTP only; --listen-client-urls then serves gRPC only.",
   ),
   "max-snapshots": inert(number(5, "Snapshot files to keep (deprecated by etcd).")),
-  "max-wals": inert(number(5, "Log files to keep.")),
+  "max-wals": number(5, "Log files to keep; 0 keeps all."),
   "memory-mlock": inert(boolean(false, "Keep the process in memory.")),
   "quota-backend-bytes": number(
     0,

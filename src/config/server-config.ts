@@ -74,6 +74,8 @@ export interface ServerConfig {
   /** Whether a member that is connected begins its first election sooner. */
   readonly initialElectionTickAdvance: boolean;
   readonly snapshotCount: number;
+  /** Log files that stay although nothing needs them; 0: all. */
+  readonly maxWals: number;
   readonly snapshotCatchupEntries: number;
 
   /** Infinity when there is no limit. */
@@ -220,6 +222,7 @@ function settingsFrom(
     preVote: values["pre-vote"],
     initialElectionTickAdvance: values["initial-election-tick-advance"],
     snapshotCount: values["snapshot-count"],
+    maxWals: values["max-wals"],
     snapshotCatchupEntries: values["snapshot-catchup-entries"],
     quotaBackendBytes: quota < 0 ? Number.POSITIVE_INFINITY : quota || defaultQuotaBytes,
     backendBatchIntervalMs: values["backend-batch-interval"] || defaultBatchIntervalMs,

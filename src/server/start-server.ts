@@ -1,23 +1,26 @@
 // Starts a member and everything that clients see of it: opens the data directory, registers the
 // services, listens on every address, publishes the member. The one place where all parts meet.
 
-import { join } from "node:path";
 import type { Logger } from "../base/log.ts";
-import { ConfigError } from "../config/config-error.ts";
 import type { ListenUrl } from "../config/listen-url.ts";
 import type { ServerConfig } from "../config/server-config.ts";
 import { ServerTls } from "../config/tls.ts";
 import { systemClock } from "../io/clock.ts";
-import { systemDisk } from "../io/disk.ts";
+import { type Disk, systemDisk } from "../io/disk.ts";
 import { diskWithoutSync } from "../io/disk-without-sync.ts";
 import { type MemberOptions, type OpenedMember, openMember } from "../node/open-member.ts";
 import { ClientListeners } from "./client-listeners.ts";
+import { MemberRemovedError } from "./member-removed.ts";
 import { memberServices } from "./member-services.ts";
+import { PeerNetwork } from "./peer-network.ts";
 
 export interface RunningServer {
   /** Where it listens for clients, with the real ports. */
   readonly clientUrls: readonly string[];
-  /** Rejects when the member can not go on (its log failed); else pending for ever. */
+  /**
+   * Rejects when the member can not go on: its log failed, or (MemberRemovedError) the cluster has removed it. Else
+   * pending for ever.
+   */
   readonly failure: Promise<never>;
   /** Ends what is under way, flushes and closes. */
   close(): Promise<void>;
@@ -26,12 +29,18 @@ export interface RunningServer {
 export interface StartOptions {
   /** Keeps everything in memory; the data directory is not touched. */
   readonly memory?: boolean;
+  /** Part of another program: addresses for other members are only opened when they were asked for. */
+  readonly embedded?: boolean;
+  /** Gives up: a member that finds no quorum would wait for ever. */
+  readonly signal?: AbortSignal;
 }
 
 const drainMs = 5000;
 /** A flush is packed on the main thread: this many changes take it about 6 ms. */
 const flushChangesMax = 4000;
 const mebibyte = 1024 * 1024;
+/** What stays of the log in memory for members that lag behind, whatever the number of entries. */
+const keptLogBytesMax = 64 * mebibyte;
 
 /** Resolves when the member serves; rejects, with everything closed again, when it can not. */
 export async function startServer(
@@ -43,54 +52,93 @@ export async function startServer(
   if (tls?.madeCertificate !== undefined) {
     log.named("api/server").warn("made a self-signed certificate", { file: tls.madeCertificate });
   }
-  const memory = options.memory === true;
-  if (!memory) await refuseToFoundInstead(config);
-  const member = await openMember(memberOptions(config, memory), {
-    clock: systemClock,
-    disk: config.unsafeNoFsync ? diskWithoutSync(systemDisk) : systemDisk,
-  });
-  const failure = failureOf(member);
-  let listeners: ClientListeners | undefined;
+  const disk = config.unsafeNoFsync ? diskWithoutSync(systemDisk) : systemDisk;
+  const parts: Parts = { network: await openPeerNetwork(config, disk, log, options) };
   try {
-    const services = memberServices(member.replica, config, log);
-    listeners = new ClientListeners(config, services, tls, log);
-    const clientUrls = await listeners.open();
+    parts.member = await openMember(memberOptions(config, options.memory === true), {
+      clock: systemClock,
+      disk,
+      trace: (line) => log.named("raft/raw-node").info(line),
+      ...parts.network?.dependencies,
+    });
+    const { replica } = parts.member;
+    const failure = failureOf(parts.member);
+    const services = memberServices(replica, config, log);
+    parts.network?.servePages({
+      replica,
+      versions: services.versions,
+      isDowngrading: () => replica.downgrade.enabled,
+    });
+    parts.listeners = new ClientListeners(config, services, tls, log);
+    const clientUrls = await parts.listeners.open();
     const advertised = config.advertiseClientUrls.map((url) =>
       withRealPort(url, config, clientUrls),
     );
-    await member.replica.publish({ name: config.name, clientUrls: advertised });
-    return { clientUrls, failure, close: () => closeAll(listeners, member) };
+    const publishing = replica.publish({ name: config.name, clientUrls: advertised });
+    await Promise.race([publishing, failure, abortOf(options.signal)]);
+    return { clientUrls, failure, close: () => closeAll(parts) };
   } catch (error) {
-    await closeAll(listeners, member);
+    await closeAll(parts);
     throw error;
   }
 }
 
-/** Who wants to join a cluster must not end up as the founder of another. */
-async function refuseToFoundInstead(config: ServerConfig): Promise<void> {
-  if (config.initialClusterState !== "existing") return;
-  if (await systemDisk.exists(join(config.dataDir, "member"))) return;
-  throw new ConfigError(
-    "--initial-cluster-state=existing without data: this version can not join a cluster",
-    { hint: "Leave the flag out to found a new cluster of one member." },
-  );
+/** What is open, and is closed in this order. */
+interface Parts {
+  listeners?: ClientListeners;
+  member?: OpenedMember;
+  readonly network: PeerNetwork | undefined;
 }
 
-async function closeAll(
-  listeners: ClientListeners | undefined,
-  member: OpenedMember,
-): Promise<void> {
+async function closeAll({ listeners, member, network }: Parts): Promise<void> {
   await listeners?.close(drainMs);
-  await member.close();
+  try {
+    await member?.close();
+  } finally {
+    await network?.close();
+  }
 }
 
-function failureOf(member: OpenedMember): Promise<never> {
+/** Undefined for a member that is alone and that nobody will join. */
+async function openPeerNetwork(
+  config: ServerConfig,
+  disk: Disk,
+  log: Logger,
+  { memory, embedded }: StartOptions,
+): Promise<PeerNetwork | undefined> {
+  const hasPurpose =
+    config.listensForPeersOnPurpose ||
+    config.initialCluster.length > 1 ||
+    config.initialClusterState === "existing";
+  if (!hasPurpose && (memory || embedded)) return undefined;
+  try {
+    return await PeerNetwork.open(config, disk, log);
+  } catch (error) {
+    if (hasPurpose || (error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    const urls = config.listenPeerUrls.map((one) => one.url).join(", ");
+    log
+      .named("api/server")
+      .warn(`${urls} is in use: no other member can join this one; see --listen-peer-urls`);
+    return undefined;
+  }
+}
+
+function failureOf({ replica }: OpenedMember): Promise<never> {
   const failure = new Promise<never>((_, reject) => {
-    member.replica.onFatal = reject;
+    replica.onFatal = reject;
+    replica.onRemoved = () => reject(new MemberRemovedError());
   });
   // Whoever started the server decides when to look at it.
   failure.catch(() => {});
   return failure;
+}
+
+/** Rejects when it aborts. */
+function abortOf(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal?.aborted) reject(signal.reason as Error);
+    signal?.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
 }
 
 function memberOptions(config: ServerConfig, memory: boolean): MemberOptions {
@@ -98,8 +146,17 @@ function memberOptions(config: ServerConfig, memory: boolean): MemberOptions {
     dataDir: memory ? undefined : config.dataDir,
     name: config.name,
     peerUrls: config.advertisePeerUrls,
+    initialCluster: config.initialCluster,
+    clusterState: config.initialClusterState,
     clusterToken: config.initialClusterToken,
+    forceNewCluster: config.forceNewCluster,
+    strictReconfig: config.strictReconfigCheck,
+    maxLearners: config.maxLearners,
+    heartbeatMs: config.heartbeatIntervalMs,
     electionTimeoutMs: config.electionTimeoutMs,
+    preVote: config.preVote,
+    keptEntries: config.snapshotCatchupEntries,
+    keptBytes: keptLogBytesMax,
     leaseCheckpointIntervalMs: 5 * 60 * 1000,
     maxRequestBytes: config.maxRequestBytes,
     maxPendingProposals: 100_000,
@@ -111,6 +168,7 @@ function memberOptions(config: ServerConfig, memory: boolean): MemberOptions {
     flushChanges: Math.min(config.backendBatchLimit, flushChangesMax),
     flushBytes: 16 * mebibyte,
     snapshotEntries: config.snapshotCount,
+    walKeptSegments: config.maxWals,
     compactionSleepMs: 10,
   };
 }

@@ -62,6 +62,25 @@ test("what was appended is there after opening, across segments", async () => {
   await expect(open(disk, log.length + 1)).rejects.toThrow("which the database holds");
 });
 
+test("as many segments stay as were asked for", async () => {
+  const disk = new MemoryDisk(3);
+  const random = new Random(3);
+  const log: WalEntry[] = [];
+  const written = await create(disk);
+  for (let i = 0; i < 100; i++) await appendBatch(written, random, log, random.below(8));
+  expect(written.segmentCount).toBeGreaterThan(3);
+  await written.close();
+  for (const keptSegments of [0, 4, 2]) {
+    const from = { index: log.length, term: 1 };
+    const { wal } = await Wal.open({ folder, segmentBytes, keptSegments, from }, { disk });
+    await wal.saveSnapshot({ index: log.length, term: 1, confState: Buffer.from([8, 7]) });
+    const { segmentCount } = wal;
+    await wal.release(log.length);
+    expect(wal.segmentCount).toBe(keptSegments || segmentCount);
+    await wal.close();
+  }
+});
+
 test("later entries replace earlier ones; concurrent appends share a write", async () => {
   const disk = new MemoryDisk(2);
   const wal = await create(disk);

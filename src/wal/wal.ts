@@ -34,6 +34,8 @@ export interface WalOptions {
   readonly folder: string;
   /** A segment that reaches this size is followed by a new one; 64 MB unless a test wants less. */
   readonly segmentBytes?: number | undefined;
+  /** Segments that `release` leaves at least, for those who read the log's past; 1 unless told. 0: all. */
+  readonly keptSegments?: number | undefined;
 }
 
 export interface WalDependencies {
@@ -54,6 +56,7 @@ export class Wal {
   readonly #disk: Disk;
   readonly #folder: string;
   readonly #segmentBytes: number;
+  readonly #keptSegments: number;
   readonly #metadata: WalMetadata;
   readonly #segments: SegmentName[];
   #tail: SegmentFile;
@@ -91,6 +94,7 @@ export class Wal {
     this.#disk = dependencies.disk;
     this.#folder = options.folder;
     this.#segmentBytes = options.segmentBytes ?? segmentBytesDefault;
+    this.#keptSegments = options.keptSegments ?? 1;
     this.#metadata = metadata;
     this.#segments = [...state.at.segments];
     this.#tail = state.tail;
@@ -239,12 +243,16 @@ export class Wal {
 
   /**
    * Removes segments that are not needed to read on from `index`, or from the newest saved snapshot if that is
-   * earlier. The last segment stays.
+   * earlier. The last segments stay, as many as were asked for, and one at least.
    */
   async release(index: number): Promise<void> {
+    if (this.#keptSegments === 0) return;
     const limit = Math.min(index, this.#snapshotIndex);
     let removed = 0;
-    while (this.#segments.length > 1 && (this.#segments[1] as SegmentName).firstIndex <= limit) {
+    while (
+      this.#segments.length > this.#keptSegments &&
+      (this.#segments[1] as SegmentName).firstIndex <= limit
+    ) {
       const { sequence, firstIndex } = this.#segments.shift() as SegmentName;
       await this.#finishing; // the file may still be being cut
       await this.#disk.remove(join(this.#folder, segmentFileName(sequence, firstIndex)));
