@@ -58,23 +58,22 @@ export async function beginMember(
   return found(options, dependencies);
 }
 
-async function found(
-  options: BootstrapOptions,
-  { peerClient, lookUpHost }: BootstrapDependencies,
+/** The facts that the flags alone give; --data-dir of a restored backup begins with them. */
+export type FoundingOptions = Pick<
+  BootstrapOptions,
+  "name" | "peerUrls" | "initialCluster" | "clusterToken"
+>;
+
+/** What each founder of a new cluster begins with. Rejects with a StatusError when the flags contradict each other. */
+export async function foundingMembers(
+  options: FoundingOptions,
+  lookUpHost: BootstrapDependencies["lookUpHost"],
 ): Promise<Beginning> {
   const own = ownMember(options);
   await refuseOtherUrls(options, own, lookUpHost);
   refuseRepeatedUrls(options.initialCluster);
   const members = initialMembers(options);
   const local = members.find((member) => member.name === options.name) as Member;
-  const others = urlsOfOthers(members, options.name);
-  const seen = await firstAnswer(others, (url) => peerClient.members(url, foundingTimeoutMs)).catch(
-    () => undefined,
-  );
-  const before = seen?.members.find((member) => member.ID === local.ID);
-  if (before && before.clientURLs.length > 0) {
-    throw refusal(`member ${local.ID.toString(16)} has already been bootstrapped`);
-  }
   return {
     memberId: local.ID,
     clusterId: clusterIdOf(members.map((member) => member.ID)),
@@ -84,6 +83,23 @@ async function found(
     })),
     members,
   };
+}
+
+async function found(
+  options: BootstrapOptions,
+  { peerClient, lookUpHost }: BootstrapDependencies,
+): Promise<Beginning> {
+  const beginning = await foundingMembers(options, lookUpHost);
+  const { memberId, members } = beginning;
+  const others = urlsOfOthers(members, options.name);
+  const seen = await firstAnswer(others, (url) => peerClient.members(url, foundingTimeoutMs)).catch(
+    () => undefined,
+  );
+  const before = seen?.members.find((member) => member.ID === memberId);
+  if (before && before.clientURLs.length > 0) {
+    throw refusal(`member ${memberId.toString(16)} has already been bootstrapped`);
+  }
+  return beginning;
 }
 
 async function join(
@@ -203,7 +219,7 @@ async function asksForDowngrade(
   return false;
 }
 
-function ownMember({ name, initialCluster }: BootstrapOptions): NamedMember {
+function ownMember({ name, initialCluster }: FoundingOptions): NamedMember {
   const own = initialCluster.find((member) => member.name === name);
   if (own) return own;
   throw refusal(
@@ -213,7 +229,7 @@ function ownMember({ name, initialCluster }: BootstrapOptions): NamedMember {
 
 /** What a member advertises must be what --initial-cluster says of it, or lead to the same addresses. */
 async function refuseOtherUrls(
-  { name, peerUrls }: BootstrapOptions,
+  { name, peerUrls }: FoundingOptions,
   own: NamedMember,
   lookUpHost: BootstrapDependencies["lookUpHost"],
 ): Promise<void> {
@@ -241,7 +257,7 @@ function refuseRepeatedUrls(members: readonly NamedMember[]): void {
 }
 
 /** Sorted by id. */
-function initialMembers({ initialCluster, clusterToken }: BootstrapOptions): Member[] {
+function initialMembers({ initialCluster, clusterToken }: FoundingOptions): Member[] {
   return initialCluster
     .map(({ name, peerUrls }) => ({
       ID: memberIdOf(peerUrls, clusterToken),
