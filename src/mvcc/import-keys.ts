@@ -17,26 +17,29 @@ export class ImportedKey implements KeyMeta, Version {
   version = 0;
   lease = 0n;
   isTombstone = false;
-  /** Versions that were replaced or deleted, oldest first. */
-  readonly earlier: Version[] = [];
+  /** Versions that were replaced or deleted, oldest first. Most keys have none, so most have no list. */
+  #earlier: Version[] | undefined;
 
   constructor(text: string, flushed: KeyMeta | undefined) {
     this.text = text;
     this.flushed = flushed;
-    if (flushed) this.earlier.push(locationOf(flushed, false));
+    if (flushed) this.#earlier = [locationOf(flushed, false)];
   }
 
   /** Notes that the newest change is about to be followed by another. */
   replace(): void {
-    this.earlier.push(locationOf(this, this.isTombstone));
+    this.#earlier ??= [];
+    this.#earlier.push(locationOf(this, this.isTombstone));
   }
 
   /** What is an earlier version once this key is written: also its tombstone, for that is never a live one. */
   takeEarlier(): readonly Version[] {
     if (this.isTombstone) this.replace();
-    return this.earlier;
+    return this.#earlier ?? none;
   }
 }
+
+const none: readonly Version[] = [];
 
 function locationOf({ main, sub, chunkMain, chunkSub }: KeyMeta, isTombstone: boolean): Version {
   return { main, sub, chunkMain, chunkSub, isTombstone };

@@ -19,7 +19,7 @@ import { compareRevisions, type KeyMeta, RowArena } from "./row-codec.ts";
 import { type VersionSection, VersionsTable } from "./versions-table.ts";
 
 /** Rows whose keys are written together. */
-const groupRowsDefault = 100_000;
+const groupRowsDefault = 65_536;
 /** What goes with one commit, a few milliseconds of work. */
 const commitOperationsMax = 2000;
 const commitBytesMax = 1024 * 1024;

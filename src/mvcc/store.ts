@@ -46,6 +46,8 @@ export class Store {
   #flushesUnderWay = 0;
   /** Called at the end of every command that changed something, before `end` returns. */
   onEvents: ((batch: EventBatch) => void) | undefined;
+  /** Called when the store has gone over to another database, for whoever mirrors something of it. */
+  onAdopted: ((backend: Backend) => void) | undefined;
 
   /** Costs the same whatever the number of keys. */
   static open(options: StoreOptions, { backend }: StoreDependencies): Store {
@@ -65,17 +67,18 @@ export class Store {
   /**
    * Goes on with another database, whose state lies at or after this one's in the log: everything is read anew, and
    * what was not flushed is dropped. No flush may be under way (`whenFlushed`). The old database is the caller's to
-   * close; no compaction or read touches it any more. Whoever mirrors the store (watch hub, lessor) must be told.
+   * close; no compaction or read touches it any more.
    */
   adopt(backend: Backend): void {
     assert(!this.#txn.isOpen, "a database was changed within a write transaction");
-    assert(this.#flushesUnderWay === 0, "a database was changed during a flush");
+    assert(!this.isFlushing, "a database was changed during a flush");
     const marks = readMarks(backend);
     assert(marks.consistentIndex >= this.#consistentIndex, "a database went back in the log");
     this.#state.adopt(backend, marks.revision, marks.scheduledCompaction);
     this.#consistentIndex = marks.consistentIndex;
     this.#compactor = this.#openCompactor(marks);
     this.#cache = this.#openCache();
+    this.onAdopted?.(backend);
   }
 
   #openCompactor({ scheduledCompaction: scheduled, finishedCompaction: finished }: StoreMarks) {
@@ -258,7 +261,11 @@ export class Store {
     return flushed;
   }
 
-  /** Resolves when no flush is under way, however it ended. */
+  get isFlushing(): boolean {
+    return this.#flushesUnderWay > 0;
+  }
+
+  /** Resolves when the flushes asked for so far have ended, however they did. */
   async whenFlushed(): Promise<void> {
     await this.#flushes;
   }
@@ -281,6 +288,11 @@ export class Store {
       await state.backend.commit(flushBatch(state, oldest), onVisible);
     }
     return this.#consistentIndex;
+  }
+
+  /** The database that it works on; it belongs to the store's owner. */
+  get backend(): Backend {
+    return this.#state.backend;
   }
 
   /** Finishes flushes under way. What was not flushed is in the log. */

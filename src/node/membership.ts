@@ -86,6 +86,13 @@ export class Membership {
     }
   }
 
+  /** Takes over who is and was a member, from a database file. */
+  restore(from: { readonly members: readonly Member[]; readonly removed: readonly bigint[] }): void {
+    this.load(undefined);
+    for (const member of from.members) this.#members.set(member.ID, member);
+    for (const id of from.removed) this.#removed.add(id);
+  }
+
   /** "3.7.0", or empty before the cluster has agreed on one. */
   get clusterVersion(): string {
     return this.#clusterVersion;

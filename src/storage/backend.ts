@@ -11,6 +11,9 @@ export const tableNames = [
   "lease",
   "leaseKeys",
   "meta",
+  "auth",
+  "authUsers",
+  "authRoles",
 ] as const;
 
 export type TableName =
@@ -20,7 +23,10 @@ export type TableName =
   | "counts" // lower boundary -> live keys up to the next boundary
   | "lease" // lease id -> encoded leasepb.Lease
   | "leaseKeys" // lease id + user key -> nothing
-  | "meta"; // consistent index, term, conf state, compaction marks, members, alarms
+  | "meta" // consistent index, term, conf state, compaction marks, members, alarms
+  | "auth" // as etcd's buckets of these names
+  | "authUsers"
+  | "authRoles";
 
 /** A half-open range of keys in byte order; a missing bound is open. */
 export interface ScanRange {

@@ -25,6 +25,8 @@ export interface LmdbOptions {
   readonly path: string;
   /** Address space reserved for the file: its size limit. Costs neither memory nor disk. */
   readonly mapBytes?: number;
+  /** False: commits do not wait for the disk. For a database that is made durable as a whole once it is complete. */
+  readonly isDurable?: boolean;
 }
 
 const mapBytesDefault = 2 ** 40;
@@ -40,7 +42,8 @@ type ReadTransaction = Transaction & { done(): void };
 export class LmdbBackend implements Backend {
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #tables: Record<TableName, Table>;
-  readonly #path: string;
+  /** Where the file lies now; whoever renames it says so. */
+  path: string;
   #reading: { transaction: ReadTransaction };
   #last: Promise<void> = Promise.resolve();
   #closed = false;
@@ -57,7 +60,7 @@ export class LmdbBackend implements Backend {
   }
 
   private constructor(options: LmdbOptions) {
-    this.#path = options.path;
+    this.path = options.path;
     const format = { encoding: "binary", keyEncoding: "binary" } as const;
     this.#root = open({
       ...format,
@@ -67,6 +70,7 @@ export class LmdbBackend implements Backend {
       mapSize: options.mapBytes ?? mapBytesDefault,
       // A commit counts as done when it is on the disk; the default would report it before.
       overlappingSync: false,
+      noSync: options.isDurable === false,
       // Batches are ours to make; lmdb's own would leave a rejected promise that nobody can handle.
       eventTurnBatching: false,
       noMemInit: true,
@@ -120,7 +124,7 @@ export class LmdbBackend implements Backend {
         }
       });
     } catch (error) {
-      throw diskError(await causeOf(error), this.#path);
+      throw diskError(await causeOf(error), this.path);
     }
     this.#renew();
     onVisible?.();
@@ -128,11 +132,11 @@ export class LmdbBackend implements Backend {
 
   /** Refuses before LMDB meets a full disk: its writer thread may corrupt its heap when a page write fails. */
   #requireSpace(batchBytes: number): void {
-    const { bavail, bsize } = statfsSync(dirname(this.#path));
+    const { bavail, bsize } = statfsSync(dirname(this.path));
     if (bavail * bsize >= 2 * batchBytes + commitReserveBytes) return;
     throw new StatusError(
       Status.RESOURCE_EXHAUSTED,
-      `Cannot write to ${this.#path}: no space left on the disk`,
+      `Cannot write to ${this.path}: no space left on the disk`,
     );
   }
 
@@ -165,7 +169,7 @@ export class LmdbBackend implements Backend {
       pageBytes = stats.pageSize;
       pages += stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;
     }
-    return { totalBytes: statSync(this.#path).size, inUseBytes: pages * pageBytes };
+    return { totalBytes: statSync(this.path).size, inUseBytes: pages * pageBytes };
   }
 
   async close(): Promise<void> {

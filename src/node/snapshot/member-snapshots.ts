@@ -1,0 +1,152 @@
+// A running member's state as a database file, written and taken over. Files are written from snapshots of the
+// database, at most a few at a time; taking over another state goes through install-database.ts and leaves the
+// member's parts (store, leases, watch hub) in place.
+// Invariant: a database is closed only after everyone who reads a snapshot of it has ended.
+
+import { assert } from "../../base/assert.ts";
+import { Status, StatusError } from "../../base/status.ts";
+import type { Clock } from "../../io/clock.ts";
+import type { Disk } from "../../io/disk.ts";
+import type { Store } from "../../mvcc/store.ts";
+import type { Backend } from "../../storage/backend.ts";
+import type { DatabaseFiles } from "../../storage/database-files.ts";
+import { EtcdErrors, toStatusError } from "../../wire/errors.ts";
+import type { SnapshotFiles, SnapshotPoint } from "../snapshot-files.ts";
+import { buildDatabase } from "./build-database.ts";
+import { buildNextDatabase, installNextDatabase, openNextDatabase } from "./install-database.ts";
+import { type DatabaseFileFacts, writeDatabaseFile } from "./write-database-file.ts";
+
+/** Each holds on to a state of the database, whose pages can not be used again meanwhile. */
+const writesMax = 2;
+const waitingMax = 16;
+
+export interface MemberSnapshotsParts {
+  readonly clock: Clock;
+  readonly disk: Disk;
+  readonly databases: DatabaseFiles;
+  /** Where `db` lies. */
+  readonly memberFolder: string;
+  readonly store: Store;
+  /** The last entry of the log that the store has applied. */
+  readonly appliedIndex: () => number;
+}
+
+export class MemberSnapshots implements SnapshotFiles {
+  readonly #parts: MemberSnapshotsParts;
+  #writes = 0;
+  readonly #waiting: { start(): void; fail(error: StatusError): void }[] = [];
+  readonly #writing = new Map<Promise<unknown>, { backend: Backend; abort: AbortController }>();
+  /** Databases that are not used any more, until they are closed. */
+  readonly #closing = new Set<Promise<void>>();
+  #isInstalling = false;
+  #isClosed = false;
+
+  constructor(parts: MemberSnapshotsParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Writes all that is applied now to a new file at `path`. The file is removed again when it can not be completed;
+   * rejects with a StatusError also when `signal` is aborted, when too many are waiting, or when the member closes.
+   */
+  async write(path: string, signal?: AbortSignal): Promise<DatabaseFileFacts> {
+    await this.#takeTurn(signal);
+    try {
+      const { store, appliedIndex } = this.#parts;
+      await store.flush(appliedIndex());
+      return await this.#write(path, signal);
+    } finally {
+      this.#writes--;
+      this.#waiting.shift()?.start();
+    }
+  }
+
+  async #write(path: string, signal: AbortSignal | undefined): Promise<DatabaseFileFacts> {
+    if (this.#isClosed) throw toStatusError(EtcdErrors.stopped);
+    const { store, disk, clock } = this.#parts;
+    const abort = new AbortController();
+    const pass = () => abort.abort(signal?.reason);
+    signal?.addEventListener("abort", pass);
+    if (signal?.aborted) pass();
+    const { backend } = store;
+    const snapshot = store.snapshot();
+    const written = writeDatabaseFile({ snapshot, disk, path, clock, signal: abort.signal })
+      // Whoever waits for it to end must find the snapshot closed.
+      .finally(() => snapshot.close());
+    this.#writing.set(written, { backend, abort });
+    try {
+      return await written;
+    } finally {
+      signal?.removeEventListener("abort", pass);
+      this.#writing.delete(written);
+    }
+  }
+
+  /** As SnapshotFiles has it. One at a time; nothing may be applied from the call of `note` on. */
+  async install(path: string, point: SnapshotPoint, note: () => Promise<void>): Promise<void> {
+    assert(!this.#isInstalling, "two snapshots are installed at once");
+    this.#isInstalling = true;
+    try {
+      const { clock, disk, databases, memberFolder, store } = this.#parts;
+      await buildNextDatabase(databases, memberFolder, (backend) =>
+        buildDatabase({ disk, path, backend, clock, point }),
+      );
+      await note();
+      const next = await openNextDatabase(databases, memberFolder);
+      while (store.isFlushing) await store.whenFlushed();
+      const old = store.backend;
+      store.adopt(next);
+      this.#closeUnused(old);
+      await installNextDatabase(databases, memberFolder);
+    } finally {
+      this.#isInstalling = false;
+    }
+  }
+
+  /** Gives up what is being written; resolves when only the store's own database is open. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const stopped = toStatusError(EtcdErrors.stopped);
+    for (const { fail } of this.#waiting.splice(0)) fail(stopped);
+    for (const { abort } of this.#writing.values()) abort.abort(stopped);
+    await Promise.allSettled([...this.#writing.keys(), ...this.#closing]);
+  }
+
+  #closeUnused(backend: Backend): void {
+    const readers = [...this.#writing].filter(([, writing]) => writing.backend === backend);
+    const closed = Promise.allSettled(readers.map(([written]) => written))
+      .then(() => backend.close())
+      // Nothing is lost with it: its state is not the member's any more.
+      .catch(() => {})
+      .finally(() => this.#closing.delete(closed));
+    this.#closing.add(closed);
+  }
+
+  async #takeTurn(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#isClosed) throw toStatusError(EtcdErrors.stopped);
+    if (this.#writes < writesMax) {
+      this.#writes++;
+      return;
+    }
+    if (this.#waiting.length >= waitingMax) throw toStatusError(EtcdErrors.tooManyRequests);
+    await new Promise<void>((resolve, reject) => {
+      const leave = () => {
+        this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+        waiter.fail(new StatusError(Status.CANCELLED, "the snapshot was cancelled"));
+      };
+      const waiter = {
+        start: () => {
+          signal?.removeEventListener("abort", leave);
+          this.#writes++;
+          resolve();
+        },
+        fail: (error: StatusError) => {
+          signal?.removeEventListener("abort", leave);
+          reject(error);
+        },
+      };
+      this.#waiting.push(waiter);
+      signal?.addEventListener("abort", leave);
+    });
+  }
+}
