@@ -60,6 +60,7 @@ export class Portal implements AsyncDisposable {
     const { config } = buildServerConfig("portal", texts satisfies FlagTexts);
     const server = await startServer(config, options.log ?? silentLogger, {
       memory: options.memory === true,
+      embedded: true,
     });
     return new Portal(server);
   }

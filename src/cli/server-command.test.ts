@@ -93,7 +93,7 @@ test("help and version are printed without starting anything", async () => {
   const help = await run("portal", ["--help"], start);
   expect(await help.end).toEqual({ exitCode: 0 });
   expect(help.io.out).toContain("--listen-client-urls 'http://localhost:2379'");
-  expect(help.io.out).toMatch(/--pre-vote 'true' \*/);
+  expect(help.io.out).toMatch(/--memory-mlock 'false' \*/);
   const version = await run("etcd", ["--version"], start);
   expect(await version.end).toEqual({ exitCode: 0 });
   expect(version.io.out).toMatch(/^etcd Version: 3\.7\.3$/m);

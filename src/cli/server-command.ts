@@ -11,10 +11,15 @@ import {
   parseServerConfig,
   type ServerConfig,
 } from "../config/server-config.ts";
+import { MemberRemovedError } from "../server/member-removed.ts";
 import type { RunningServer } from "../server/start-server.ts";
 import { openServerLog } from "./server-log.ts";
 
-export type StartServer = (config: ServerConfig, log: Logger) => Promise<RunningServer>;
+export type StartServer = (
+  config: ServerConfig,
+  log: Logger,
+  options: { readonly signal: AbortSignal },
+) => Promise<RunningServer>;
 
 type Signal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
@@ -68,9 +73,17 @@ export async function runServer(
     log.named("cli/server").info("Running: ", { args: [program, ...argv] });
   for (const warning of warnings) log.named("config").warn(warning);
   let server: RunningServer;
+  const starting = new AbortController();
+  let endsEarly: Signal | undefined;
+  void stopped.then((signal) => {
+    endsEarly = signal;
+    starting.abort();
+  });
   try {
-    server = await start(config, log);
+    server = await start(config, log, { signal: starting.signal });
   } catch (error) {
+    if (endsEarly) return end(endsEarly, config, log, io);
+    if (error instanceof MemberRemovedError) return reportRemoval(error, config, log, io);
     return await reportFailure("failed to start", error, config, log, io);
   }
   announce(server, config, log, io);
@@ -78,10 +91,12 @@ export async function runServer(
     stopped,
     server.failure.catch((error: unknown) => ({ failure: error })),
   ]);
-  if (typeof ended === "object") {
-    return await reportFailure("the member can not go on", ended.failure, config, log, io);
+  if (typeof ended !== "object") return stop(server, ended, config, log, io);
+  if (ended.failure instanceof MemberRemovedError) {
+    await server.close().catch(() => undefined);
+    return reportRemoval(ended.failure, config, log, io);
   }
-  return stop(server, ended, config, log, io);
+  return await reportFailure("the member can not go on", ended.failure, config, log, io);
 }
 
 function signalled(io: ServerIo): Promise<Signal> {
@@ -168,9 +183,32 @@ async function stop(
   } catch (error) {
     return reportFailure("failed to stop in order", error, config, log, io);
   }
-  serverLog.info("closed the member", { name: config.name, "data-dir": config.dataDir });
+  return end(signal, config, log, io);
+}
+
+/** In order, and as whoever sent the signal expects it. */
+function end(signal: Signal, config: ServerConfig, log: Logger, io: ServerIo): ServerEnd {
+  const { name, dataDir } = config;
+  log.named("cli/server").info("closed the member", { name, "data-dir": dataDir });
   if (!config.log.isExplicit) io.stdout.write("\nPortal has stopped; all data is on disk.\n");
   return config.program === "etcd" ? { signal } : { exitCode: 0 };
+}
+
+/** Nothing went wrong: somebody asked the cluster to go on without this member. */
+function reportRemoval(
+  { message }: MemberRemovedError,
+  config: ServerConfig,
+  log: Logger,
+  io: ServerIo,
+): ServerEnd {
+  const { name, dataDir } = config;
+  const advice = "its data are left where they are; remove the data directory to join anew";
+  if (config.log.isExplicit) {
+    log.named("cli/server").warn(message, { name, "data-dir": dataDir, advice });
+  } else {
+    io.stdout.write(`\n${message}\n${advice}: ${dataDir}\n`);
+  }
+  return { exitCode: 0 };
 }
 
 async function reportFailure(

@@ -7,13 +7,12 @@ import { bindHost, type ListenUrl } from "../config/listen-url.ts";
 import type { ServerConfig } from "../config/server-config.ts";
 import { ServerTls } from "../config/tls.ts";
 import { systemClock, type Timer } from "../io/clock.ts";
-import { systemDisk } from "../io/disk.ts";
-import { systemNetwork } from "../io/network.ts";
 import { Keepalive, PingEnforcement } from "../rpc/grpc/keepalive.ts";
 import type { HttpHandler } from "../rpc/http2/http-handler.ts";
 import { type Listener, type ListenOptions, listen } from "../rpc/http2/listener.ts";
 import type { Http2Session } from "../rpc/http2/types.ts";
 import type { MemberServices } from "./member-services.ts";
+import { removeStaleSocket } from "./stale-socket.ts";
 
 /** What we advertise where the flag leaves it open: etcd's default is no limit at all. */
 const concurrentStreamsMax = 100_000;
@@ -169,14 +168,4 @@ export class ClientListeners {
 function realUrl(url: ListenUrl, listener: Listener): string {
   if (url.target.kind === "unix" || url.target.port !== 0) return url.url;
   return url.url.replace(/:0$/, `:${listener.port}`);
-}
-
-/** A socket that a killed server left behind answers nobody. One in use stays, and binding will say so. */
-async function removeStaleSocket(path: string): Promise<void> {
-  if (!(await systemDisk.exists(path))) return;
-  try {
-    (await systemNetwork.connect({ path })).destroy();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ECONNREFUSED") await systemDisk.remove(path);
-  }
 }

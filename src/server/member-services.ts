@@ -4,7 +4,7 @@ import { AuthService } from "../api/auth.ts";
 import { ClusterService } from "../api/cluster.ts";
 import { registerGrpcMetrics } from "../api/grpc-metrics.ts";
 import { healthSourceOf } from "../api/health-source.ts";
-import { HttpPages } from "../api/http.ts";
+import { HttpPages, type Versions } from "../api/http.ts";
 import { KvService } from "../api/kv.ts";
 import { LeaseService } from "../api/lease.ts";
 import { MaintenanceService } from "../api/maintenance.ts";
@@ -27,6 +27,7 @@ const messageOverheadBytes = 512 * 1024;
 export interface MemberServices {
   readonly grpc: GrpcServer;
   readonly pages: HttpPages;
+  readonly versions: () => Versions;
   /** Ends what would keep a drain from ending: streams without an end of their own. */
   endStreams(): void;
 }
@@ -54,14 +55,16 @@ export function memberServices(
   grpc.addService(MaintenanceDefinition, new MaintenanceService(replica, log));
   grpc.addService(ClusterDefinition, new ClusterService(replica));
   grpc.addService(AuthDefinition, new AuthService(replica));
+  const versions = () => versionsOf(replica);
   const health = new HealthService();
   health.register(grpc);
   const services: MemberServices = {
     grpc,
+    versions,
     pages: new HttpPages({
       health: healthSourceOf(replica, config.electionTimeoutMs * 2 + 5000),
       registry,
-      versions: () => versionsOf(replica),
+      versions,
       log,
       corsOrigins: config.corsOrigins,
       hostWhitelist: config.hostWhitelist,
@@ -87,7 +90,7 @@ export function memberServices(
   return services;
 }
 
-function versionsOf(replica: MemberReplica) {
+function versionsOf(replica: MemberReplica): Versions {
   const { version, storageVersion } = replica.status();
   const cluster = replica.clusterVersion === "" ? "not_decided" : replica.clusterVersion;
   return { server: version, cluster, storage: storageVersion };

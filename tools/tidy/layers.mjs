@@ -18,7 +18,7 @@ export const layers = {
   config: ["io"],
   node: ["raft", "wal", "storage", "mvcc", "lease", "auth", "peer", "io"],
   api: ["node", "rpc"],
-  server: ["api", "config", "node", "rpc", "io"],
+  server: ["api", "config", "node", "peer", "rpc", "io"],
   client: ["rpc", "io"],
   micro: ["client", "rpc", "io"],
   groupcache: ["client", "rpc", "io"],
