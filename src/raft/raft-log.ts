@@ -251,8 +251,20 @@ export class RaftLog {
 
   /** Whether what is committed and not applied holds a change of the configuration. */
   hasUnappliedConfChange(): boolean {
-    for (let low = this.#applied + 1; low <= this.committed; ) {
-      const page = this.slice(low, this.committed + 1, this.#maxApplyingBytes);
+    return this.#hasConfChange(this.committed);
+  }
+
+  /** The same of what is handed out to be applied, and is not reported back. */
+  isApplyingConfChange(): boolean {
+    // A snapshot that waits was taken because there was none, and nothing is handed out after it.
+    if (this.unstable.snapshot !== undefined) return false;
+    return this.#hasConfChange(this.#applying);
+  }
+
+  /** Whether what is not applied holds one, up to entry `last`. */
+  #hasConfChange(last: number): boolean {
+    for (let low = this.#applied + 1; low <= last; ) {
+      const page = this.slice(low, last + 1, this.#maxApplyingBytes);
       assert(
         page !== undefined && page.length > 0,
         "entries were compacted before they were applied",

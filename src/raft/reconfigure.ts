@@ -64,6 +64,12 @@ export function restoreSnapshot(core: RaftCore, snapshot: Snapshot): boolean {
     core.log.commitTo(index);
     return false;
   }
+  if (core.log.isApplyingConfChange()) {
+    // The state machine would carry it out on the snapshot's configuration, which is a later one. The
+    // leader will find that the snapshot did not help, and send another.
+    core.config.trace?.(`ignores snapshot ${index}: a configuration change is being applied`);
+    return false;
+  }
   core.log.restore(snapshot);
   restoreConfig(core, confState);
   core.config.trace?.(`replaces its log by snapshot ${index}`);
