@@ -3,6 +3,7 @@
 // member's parts (store, leases, watch hub) in place.
 // Invariant: a database is closed only after everyone who reads a snapshot of it has ended.
 
+import { join } from "node:path";
 import { assert } from "../../base/assert.ts";
 import { Status, StatusError } from "../../base/status.ts";
 import type { Clock } from "../../io/clock.ts";
@@ -14,11 +15,14 @@ import { EtcdErrors, toStatusError } from "../../wire/errors.ts";
 import type { SnapshotFiles, SnapshotPoint } from "../snapshot-files.ts";
 import { buildDatabase } from "./build-database.ts";
 import { buildNextDatabase, installNextDatabase, openNextDatabase } from "./install-database.ts";
+import { FileSnapshotReader, type SnapshotReader } from "./snapshot-reader.ts";
 import { type DatabaseFileFacts, writeDatabaseFile } from "./write-database-file.ts";
 
 /** Each holds on to a state of the database, whose pages can not be used again meanwhile. */
 const writesMax = 2;
 const waitingMax = 16;
+/** Files that are being read: each takes as much of the disk as the database. */
+const readersMax = 4;
 
 export interface MemberSnapshotsParts {
   readonly clock: Clock;
@@ -26,6 +30,8 @@ export interface MemberSnapshotsParts {
   readonly databases: DatabaseFiles;
   /** Where `db` lies. */
   readonly memberFolder: string;
+  /** For files that someone reads; made when it is missing. */
+  readonly tempFolder: string;
   readonly store: Store;
   /** The last entry of the log that the store has applied. */
   readonly appliedIndex: () => number;
@@ -38,6 +44,8 @@ export class MemberSnapshots implements SnapshotFiles {
   readonly #writing = new Map<Promise<unknown>, { backend: Backend; abort: AbortController }>();
   /** Databases that are not used any more, until they are closed. */
   readonly #closing = new Set<Promise<void>>();
+  #readers = 0;
+  #sequence = 0;
   #isInstalling = false;
   #isClosed = false;
 
@@ -58,6 +66,30 @@ export class MemberSnapshots implements SnapshotFiles {
     } finally {
       this.#writes--;
       this.#waiting.shift()?.start();
+    }
+  }
+
+  /** As `write`, to a temporary file that is the reader's. */
+  async open(signal: AbortSignal): Promise<SnapshotReader> {
+    if (this.#readers >= readersMax) throw toStatusError(EtcdErrors.tooManyRequests);
+    this.#readers++;
+    const { disk, tempFolder } = this.#parts;
+    const path = join(tempFolder, `client-${this.#sequence++}.db.tmp`);
+    try {
+      await disk.makeFolder(tempFolder);
+      await disk.remove(path);
+      const facts = await this.write(path, signal);
+      const reader = await FileSnapshotReader.open(facts, disk, path);
+      const close = async () => {
+        this.#readers--;
+        await reader.close();
+      };
+      const { sizeBytes, revision } = facts;
+      return { sizeBytes, revision, read: (buffer, at) => reader.read(buffer, at), close };
+    } catch (error) {
+      this.#readers--;
+      await disk.remove(path).catch(() => {}); // the next start tries again
+      throw error;
     }
   }
 

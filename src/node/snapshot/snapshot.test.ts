@@ -26,6 +26,7 @@ import { buildDatabase } from "./build-database.ts";
 import { finishInstall } from "./install-database.ts";
 import { MemberSnapshots } from "./member-snapshots.ts";
 import { confStateJson, parseConfState } from "./schema.ts";
+import { removeLeftovers } from "./snapshot-reader.ts";
 import { writeDatabaseFile } from "./write-database-file.ts";
 
 const clock = systemClock;
@@ -233,6 +234,7 @@ test("a member goes over to another state while it is read, on LMDB", async () =
     disk: systemDisk,
     databases,
     memberFolder: folder,
+    tempFolder: join(folder, "snap"),
     store,
     appliedIndex: () => index,
   });
@@ -308,6 +310,7 @@ test("a crash at any step of an installation leaves the old state or the new one
       disk,
       databases,
       memberFolder: "/m",
+      tempFolder: "/m/snap",
       store,
       appliedIndex: () => 40,
     });
@@ -368,6 +371,7 @@ test("writes are few at a time, can be cancelled, and end when the member closes
     disk,
     databases,
     memberFolder: "/m",
+    tempFolder: "/m/snap",
     store,
     appliedIndex: () => 150,
   });
@@ -388,4 +392,43 @@ test("writes are few at a time, can be cancelled, and end when the member closes
   expect(all.filter((outcome) => /stopped/.test(outcome)).length).toBeGreaterThan(10);
   const left = (await disk.list("/m")).filter((name) => name.startsWith("file"));
   expect(left).toHaveLength(all.filter((outcome) => outcome === "written").length);
+});
+
+test("a reader has its file for itself, and leaves nothing", async () => {
+  const disk = new MemoryDisk(1);
+  await disk.makeFolder("/m");
+  const databases = new MemoryDatabaseFiles();
+  const store = await filledStore(await databases.open("/m/db"));
+  const snapshots = new MemberSnapshots({
+    clock,
+    disk,
+    databases,
+    memberFolder: "/m",
+    tempFolder: "/m/snap",
+    store,
+    appliedIndex: () => 150,
+  });
+  const { signal } = new AbortController();
+  const readers = await Promise.all([1, 2, 3, 4].map(() => snapshots.open(signal)));
+  await expect(snapshots.open(signal)).rejects.toThrow(/too many requests/);
+  const contents = await Promise.all(
+    readers.map(async (reader) => {
+      const content = Buffer.alloc(reader.sizeBytes + 1);
+      expect(await reader.read(content, 0)).toBe(reader.sizeBytes);
+      return content;
+    }),
+  );
+  for (const content of contents) expect(content.equals(contents[0] as Buffer)).toBe(true);
+  expect(await disk.list("/m/snap")).toHaveLength(4);
+  await readers[0]?.close();
+  expect(await disk.list("/m/snap")).toHaveLength(3);
+  const cancelled = new AbortController();
+  cancelled.abort();
+  await expect(snapshots.open(cancelled.signal)).rejects.toThrow(/cancelled/);
+  expect(await disk.list("/m/snap")).toHaveLength(3);
+  // The other readers' process dies; a received file was not taken over either.
+  await (await disk.open("/m/snap/0000000000000010.snap.db", "create-exclusive")).close();
+  await (await disk.open("/m/snap/kept", "create-exclusive")).close();
+  await removeLeftovers(disk, "/m/snap");
+  expect(await disk.list("/m/snap")).toEqual(["kept"]);
 });
