@@ -80,6 +80,16 @@ function hintFor(error: PortalError): string | undefined {
       return "it expired or was revoked: `portal lease list` shows those that are alive";
     case "noSpace":
       return "compact and defragment the store, or raise --quota-backend-bytes of the server";
+    case "memberNotFound":
+      return "`portal member list` shows the members and their ids";
+    case "notEnoughStartedMembers":
+      return "start the members that were added first, or remove them: `portal member list`";
+    case "unhealthy":
+      return "members must have been connected for 5 seconds: see `portal endpoint health --cluster`";
+    case "learnerNotReady":
+      return "wait until it has caught up: `portal endpoint status --cluster` shows how far it is";
+    case "tooManyLearners":
+      return "promote or remove a learner first, or raise --max-learners of the servers";
     case "permissionDenied":
     case "userEmpty":
       return "say who you are with --user name:password";

@@ -124,6 +124,16 @@ export class Maintenance {
     }
   }
 
+  /** Makes another member with a vote the leader. Only the leader can: ask it alone. */
+  async moveLeader(to: bigint, options: CallOptions = {}): Promise<void> {
+    const { maintenance } = this.#caller.transport;
+    await this.#caller.unary(
+      (rpc) => maintenance.moveLeader({ targetID: to }, rpc),
+      "write",
+      options,
+    );
+  }
+
   /** The alarms that are raised in the cluster. */
   async alarms(options: CallOptions = {}): Promise<AlarmList> {
     const { maintenance } = this.#caller.transport;
