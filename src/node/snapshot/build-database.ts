@@ -1,7 +1,7 @@
 // Makes a database of a member out of an etcd database file, whoever wrote it: a leader's, or a backup. All of it is
 // checked as it is read; damage is a StatusError that says where.
 
-import { latin1Bytes } from "../../base/bytes.ts";
+import { latin1Bytes, readUint64 } from "../../base/bytes.ts";
 import { Status, StatusError } from "../../base/status.ts";
 import type { Clock } from "../../io/clock.ts";
 import type { Disk } from "../../io/disk.ts";
@@ -11,6 +11,8 @@ import { StoreImporter } from "../../mvcc/import.ts";
 import type { Backend } from "../../storage/backend.ts";
 import { BboltFile } from "../../storage/bbolt/bbolt-file.ts";
 import { Lease } from "../../wire/generated/lease.ts";
+import type { Member } from "../../wire/generated/rpc.ts";
+import { memberJson } from "../../wire/member-json.ts";
 import { encodeConfState } from "../conf-state.ts";
 import type { SnapshotPoint } from "../snapshot-files.ts";
 import { MetaKey } from "../state-machine.ts";
@@ -22,7 +24,9 @@ import {
   damagedRow,
   decodeNumber,
   decodeRevision,
+  encodeRevision,
   MetaRow,
+  memberKey,
   parseConfState,
 } from "./schema.ts";
 
@@ -38,7 +42,18 @@ export interface BuildDatabaseParts {
    * the file's own word.
    */
   readonly point?: SnapshotPoint;
+  /** What to change on the way, for a backup that a new cluster begins with. Goes without `point`. */
+  readonly edit?: DatabaseEdit;
   readonly signal?: AbortSignal;
+}
+
+export interface DatabaseEdit {
+  /** Where the new cluster's log is. */
+  readonly point: SnapshotPoint;
+  /** In the place of those in the file; ids that may not come back are forgotten. */
+  readonly members: readonly Member[];
+  /** Raises the revision by this, and marks all of history as compacted; 0 leaves both. */
+  readonly bumpRevision: number;
 }
 
 /** More rows than etcd has members or alarms are no reason to fill the memory with them. */
@@ -46,7 +61,7 @@ const smallBucketRowsMax = 100_000;
 
 /** Resolves when all is in the database. */
 export async function buildDatabase(parts: BuildDatabaseParts): Promise<SnapshotPoint> {
-  const { disk, path, backend, clock, signal } = parts;
+  const { disk, path, backend, clock, edit, signal } = parts;
   const file = await BboltFile.open({ disk, path });
   try {
     const pace = new Pace(clock, signal);
@@ -55,24 +70,25 @@ export async function buildDatabase(parts: BuildDatabaseParts): Promise<Snapshot
       pause: () => pace.rest(),
       leaseRow: (id, key) => (leases.has(id) ? encodeLeaseKey(id, key) : undefined),
     });
-    const { marks, point } = await readMeta(file, parts.point);
+    const { marks, point } = await readMeta(file, parts);
     await importLeases(file, importer, leases, pace);
-    await importHistory(file, importer, pace);
+    const lastRevision = await importHistory(file, importer, pace);
+    const bumped = await bumpRevision(importer, marks, lastRevision, edit?.bumpRevision ?? 0);
     for (const table of authTables) {
       for await (const [key, value] of rowsOf(file, table)) await importer.put(table, key, value);
     }
     const { members, alarms } = readMemberRows({
       alarm: await smallBucket(file, Bucket.alarm),
       cluster: await smallBucket(file, Bucket.cluster),
-      members: await smallBucket(file, Bucket.members),
-      members_removed: await smallBucket(file, Bucket.membersRemoved),
+      members: edit ? membersOf(edit) : await smallBucket(file, Bucket.members),
+      members_removed: edit ? [] : await smallBucket(file, Bucket.membersRemoved),
     } satisfies MemberRows);
     const put = (key: string, value: Uint8Array) => importer.put("meta", latin1Bytes(key), value);
     await put(MetaKey.members, members);
     await put(MetaKey.alarms, alarms);
     await put(MetaKey.term, Buffer.from(String(point.term)));
     await put(MetaKey.confState, encodeConfState(point.confState));
-    await importer.finish(marks);
+    await importer.finish(bumped);
     return point;
   } finally {
     await file.close();
@@ -81,7 +97,7 @@ export async function buildDatabase(parts: BuildDatabaseParts): Promise<Snapshot
 
 async function readMeta(
   file: BboltFile,
-  promised: SnapshotPoint | undefined,
+  { point: promised, edit }: Pick<BuildDatabaseParts, "point" | "edit">,
 ): Promise<{ readonly marks: StoreMarks; readonly point: SnapshotPoint }> {
   const row = (name: string) => file.get(Bucket.meta, Buffer.from(name));
   const number = async (name: string): Promise<number> => {
@@ -104,7 +120,7 @@ async function readMeta(
       `The snapshot was sent for entry ${promised.index} of the log, but its database file is of entry ${own.index}`,
     );
   }
-  const point = promised ?? own;
+  const point = edit?.point ?? promised ?? own;
   const finishedCompaction = await revision(MetaRow.finishedCompaction);
   const scheduledCompaction = await revision(MetaRow.scheduledCompaction);
   const marks = {
@@ -116,15 +132,40 @@ async function readMeta(
   return { marks, point };
 }
 
-async function importHistory(file: BboltFile, importer: StoreImporter, pace: Pace): Promise<void> {
+/** Resolves to the last row's revision, 0 without rows. */
+async function importHistory(
+  file: BboltFile,
+  importer: StoreImporter,
+  pace: Pace,
+): Promise<number> {
+  let last = 0;
   for await (const { bytes, bounds, count } of file.scan(Bucket.key)) {
     for (let i = 0; i < 3 * count; i += 3) {
       const keyEnd = bounds[i + 1] as number;
       const key = bytes.subarray(bounds[i], keyEnd);
       if (importer.add(key, bytes, keyEnd, bounds[i + 2] as number)) await importer.write();
     }
+    last = readUint64(bytes, bounds[3 * (count - 1)] as number);
     await pace.rest();
   }
+  return last;
+}
+
+/** A row without a key stands for the new revision, as etcdutl leaves it. */
+async function bumpRevision(
+  importer: StoreImporter,
+  marks: StoreMarks,
+  lastRevision: number,
+  by: number,
+): Promise<StoreMarks> {
+  if (by === 0) return marks;
+  const revision = Math.max(lastRevision, marks.scheduledCompaction, 0) + by;
+  if (importer.add(encodeRevision(revision), Buffer.alloc(0), 0, 0)) await importer.write();
+  return { ...marks, scheduledCompaction: revision };
+}
+
+function membersOf({ members }: DatabaseEdit): Row[] {
+  return members.map((member) => [memberKey(member.ID), Buffer.from(memberJson(member))]);
 }
 
 async function importLeases(
