@@ -59,6 +59,11 @@ export class InteractionHarness {
         return this.#stabilizeAt(numbers, args);
       case "deliver-msgs":
         return this.#deliverTo(numbers, args);
+      case "dup-msgs": {
+        const to = BigInt(numbers[0] as number);
+        this.#messages.push(...this.#messages.filter((it) => it.to === to && !isLocal(it)));
+        return undefined;
+      }
       case "process-ready":
         return this.#each(numbers, "handling Ready", (member) => this.#processReady(member));
       case "process-append-thread":
@@ -97,6 +102,15 @@ export class InteractionHarness {
         return this.#propose(member, confChangeOf(command));
       case "raft-log":
         return this.#describeLog(member);
+      case "read-index":
+        raft.readIndex(Buffer.from(command.args[1]?.key ?? ""));
+        return undefined;
+      case "report-snapshot":
+        raft.reportSnapshot(
+          BigInt(numbers[1] as number),
+          argument(command.args, "result") === "ok",
+        );
+        return undefined;
       case "report-unreachable":
         raft.reportUnreachable(BigInt(numbers[1] as number));
         return undefined;

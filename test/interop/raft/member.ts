@@ -50,12 +50,8 @@ export class Member {
     if (hardState !== undefined && !isEmptyHardState(hardState)) {
       this.storage.setHardState(hardState);
     }
-    if (!isSnapshot(snapshot)) {
-      this.storage.append(entries);
-      return;
-    }
-    if (entries.length > 0) throw new Error("can't apply snapshot and entries at the same time");
-    this.storage.applySnapshot(snapshot);
+    if (isSnapshot(snapshot)) this.storage.applySnapshot(snapshot);
+    this.storage.append(entries);
   }
 
   apply(entries: readonly Entry[]): void {

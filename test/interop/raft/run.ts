@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { ConfChangeHarness } from "./conf-change-harness.ts";
 import { InteractionHarness } from "./interaction-harness.ts";
 import { QuorumHarness } from "./quorum-harness.ts";
+import { type Harness, runCommand } from "./run-command.ts";
 import { type Command, readTranscript } from "./transcript.ts";
 
 const suites = [
@@ -31,35 +32,9 @@ for (const { folder, harness } of suites) {
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 
-function runFile(
-  file: string,
-  commands: readonly Command[],
-  harness: { run(command: Command): string },
-): void {
+function runFile(file: string, commands: readonly Command[], harness: Harness): void {
   for (const command of commands) {
-    const found = withoutLogLines(runCommand(harness, command));
-    const expected = withoutLogLines(command.expected);
-    if (found === expected) {
-      passed++;
-      continue;
-    }
-    failed++;
-    console.log(`FAIL ${file}:${command.line} ${command.name}`);
-    console.log(`--- expected\n${expected}\n--- found\n${found}\n---`);
+    if (runCommand(file, command, harness)) passed++;
+    else failed++;
   }
-}
-
-function runCommand(harness: { run(command: Command): string }, command: Command): string {
-  try {
-    return harness.run(command);
-  } catch (error) {
-    return String(error instanceof Error ? error.stack : error);
-  }
-}
-
-/** What the Go library logs is not a part of what it does. A command that only logged counts as "ok". */
-function withoutLogLines(text: string): string {
-  const lines = text.trimEnd().split("\n");
-  const kept = lines.filter((line) => !/^ *(DEBUG|INFO|WARN|ERROR) /.test(line));
-  return kept.join("\n") || "ok";
 }
