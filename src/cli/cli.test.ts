@@ -19,7 +19,7 @@ test("version", async () => {
 test("help lists every command, and every command has an example", async () => {
   const { out } = await run(["--help"]);
   const names =
-    "server get put del txn watch lease compact endpoint member snapshot completion version";
+    "server get put del txn watch lease compact endpoint cluster member move-leader snapshot completion version";
   for (const name of names.split(" ")) expect(out).toContain(`\n  ${name}`);
   for (const name of names.split(" ").slice(1)) {
     const help = await run([name, "--help"]);

@@ -55,9 +55,19 @@ const COMMANDS: readonly Entry[] = [
       (await import("./endpoint-command.ts")).endpointCommand(cli, program),
   },
   {
+    names: ["cluster"],
+    register: async (cli, program) =>
+      (await import("./cluster-command.ts")).clusterCommand(cli, program),
+  },
+  {
     names: ["member"],
     register: async (cli, program) =>
       (await import("./member-command.ts")).memberCommand(cli, program),
+  },
+  {
+    names: ["move-leader"],
+    register: async (cli, program) =>
+      (await import("./move-leader-command.ts")).moveLeaderCommand(cli, program),
   },
   {
     names: ["snapshot"],

@@ -6,8 +6,10 @@ import type { LeaseRenewal } from "../../client/lease.ts";
 import type { LeaseList, LeaseTimeToLive } from "../../client/leases.ts";
 import type { DeleteResult, PutResult, RangeResult, ResponseHeader } from "../../client/results.ts";
 import type { WatchBatch } from "../../client/watch-event.ts";
+import type { ClusterReport, HealthCheck } from "../cluster-report.ts";
 import { formatDuration } from "../duration.ts";
 import { goQuote } from "../go-quote.ts";
+import { CLUSTER_COLUMNS, clusterRows } from "./cluster-rows.ts";
 import type { PrinterOptions } from "./create-printer.ts";
 import {
   type EndpointHash,
@@ -140,6 +142,18 @@ export class FieldsPrinter implements Printer {
       field("Size", status.totalSizeBytes),
       field("Version", status.version),
     ].join("");
+  }
+
+  clusterStatus(report: ClusterReport): Output {
+    return clusterRows(report)
+      .map((row) =>
+        [...row.map((cell, at) => field(CLUSTER_COLUMNS[at] ?? "", cell)), "\n"].join(""),
+      )
+      .join("");
+  }
+
+  clusterHealth(checks: readonly HealthCheck[]): Output {
+    return checks.map(({ name, verdict, text }) => field(name, `${verdict}: ${text}`)).join("");
   }
 
   #status({ endpoint, status }: EndpointStatus): string {

@@ -6,7 +6,9 @@ import type { LeaseRenewal } from "../../client/lease.ts";
 import type { LeaseList, LeaseTimeToLive } from "../../client/leases.ts";
 import type { DeleteResult, PutResult, RangeResult, ResponseHeader } from "../../client/results.ts";
 import type { WatchBatch, WatchEvent } from "../../client/watch-event.ts";
+import type { ClusterReport, HealthCheck } from "../cluster-report.ts";
 import { formatDuration } from "../duration.ts";
+import { clusterStatusJson } from "./cluster-rows.ts";
 import type { PrinterOptions } from "./create-printer.ts";
 import { type GoJson, goJson, nonEmpty } from "./go-json.ts";
 import type {
@@ -167,6 +169,15 @@ export class JsonPrinter implements Printer {
       totalSize: status.totalSizeBytes,
       version: status.version,
     });
+  }
+
+  clusterStatus(report: ClusterReport): Output {
+    return document(clusterStatusJson(report));
+  }
+
+  clusterHealth(checks: readonly HealthCheck[]): Output {
+    const healthy = checks.every(({ verdict }) => verdict !== "failed");
+    return document({ healthy, checks: checks.map((check) => ({ ...check })) });
   }
 
   #memberHeader(value: ResponseHeader): Fields {

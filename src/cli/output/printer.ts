@@ -6,6 +6,7 @@ import type { LeaseList, LeaseTimeToLive } from "../../client/leases.ts";
 import type { KvHash, MemberStatus } from "../../client/maintenance.ts";
 import type { DeleteResult, PutResult, RangeResult, ResponseHeader } from "../../client/results.ts";
 import type { WatchBatch } from "../../client/watch-event.ts";
+import type { ClusterReport, HealthCheck } from "../cluster-report.ts";
 import type { OutputFormat } from "../global-options.ts";
 
 export type Output = string | Uint8Array;
@@ -82,6 +83,8 @@ export interface Printer {
   endpointStatus(list: readonly EndpointStatus[]): Output;
   endpointHash(list: readonly EndpointHash[]): Output;
   snapshotStatus(status: SnapshotStatus): Output;
+  clusterStatus(report: ClusterReport): Output;
+  clusterHealth(checks: readonly HealthCheck[]): Output;
 }
 
 export interface RangePrintOptions {

@@ -7,9 +7,11 @@ import type { LeaseRenewal } from "../../client/lease.ts";
 import type { LeaseList, LeaseTimeToLive } from "../../client/leases.ts";
 import type { DeleteResult, PutResult, RangeResult } from "../../client/results.ts";
 import type { WatchBatch } from "../../client/watch-event.ts";
+import type { ClusterReport, HealthCheck } from "../cluster-report.ts";
 import { formatDuration } from "../duration.ts";
 import { goQuote } from "../go-quote.ts";
 import { ByteLines } from "./byte-lines.ts";
+import { clusterHealthText, clusterStatusText } from "./cluster-rows.ts";
 import type { PrinterOptions } from "./create-printer.ts";
 import {
   type EndpointHash,
@@ -146,6 +148,14 @@ export class SimplePrinter implements Printer {
 
   snapshotStatus(status: SnapshotStatus): Output {
     return `${snapshotRow(status).join(", ")}\n`;
+  }
+
+  clusterStatus(report: ClusterReport): Output {
+    return clusterStatusText(report, this.#options.colors);
+  }
+
+  clusterHealth(checks: readonly HealthCheck[]): Output {
+    return clusterHealthText(checks, this.#options.colors);
   }
 
   #step(step: TxnStep): Output {

@@ -7,6 +7,15 @@ import type { LeaseRenewal } from "../../client/lease.ts";
 import type { LeaseList, LeaseTimeToLive } from "../../client/leases.ts";
 import type { DeleteResult, PutResult, RangeResult } from "../../client/results.ts";
 import type { WatchBatch } from "../../client/watch-event.ts";
+import type { ClusterReport, HealthCheck } from "../cluster-report.ts";
+import {
+  CLUSTER_COLUMNS,
+  CLUSTER_FIRST_NUMBER,
+  clusterProblems,
+  clusterRows,
+  clusterTitle,
+  paintRole,
+} from "./cluster-rows.ts";
 import type { PrinterOptions } from "./create-printer.ts";
 import {
   type EndpointHash,
@@ -144,6 +153,31 @@ export class TablePrinter implements Printer {
 
   snapshotStatus(status: SnapshotStatus): Output {
     return this.#table(SNAPSHOT_COLUMNS, [snapshotRow(status)], 0);
+  }
+
+  clusterStatus(report: ClusterReport): Output {
+    const { colors } = this.#options;
+    const rows = clusterRows(report).map(([name = "", role = "", ...rest]) => [
+      name,
+      paintRole(role, colors),
+      ...rest,
+    ]);
+    const problems = clusterProblems(report).map((problem) => `${colors.red(problem)}\n`);
+    const table = this.#table(CLUSTER_COLUMNS, rows, CLUSTER_FIRST_NUMBER);
+    return `${clusterTitle(report)}\n${table}${problems.join("")}`;
+  }
+
+  clusterHealth(checks: readonly HealthCheck[]): Output {
+    const { colors } = this.#options;
+    const paint = { ok: colors.green, warning: colors.yellow, failed: colors.red };
+    return this.#table(
+      ["CHECK", "VERDICT", "WHY"],
+      checks.map(({ name, verdict, text, details = [] }) => [
+        name,
+        paint[verdict](verdict),
+        [text, ...details].join("\n"),
+      ]),
+    );
   }
 
   #step(step: TxnStep): Output {
