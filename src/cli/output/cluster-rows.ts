@@ -12,7 +12,6 @@ export const CLUSTER_COLUMNS = [
   "INDEX",
   "LAG",
   "DB SIZE",
-  "IN USE",
   "RTT",
 ] as const;
 
@@ -30,7 +29,6 @@ export function clusterRows(report: ClusterReport): string[][] {
       number(status?.raftIndex),
       number(lagOf(report, entry)),
       status ? humanBytes(status.dbSizeBytes) : "-",
-      status ? humanBytes(status.dbSizeInUseBytes) : "-",
       roundTripMs === undefined ? "-" : `${roundTripMs.toFixed(roundTripMs < 10 ? 1 : 0)} ms`,
     ];
   });
