@@ -6,10 +6,15 @@ import type { Alarm } from "./replica-types.ts";
 export const AlarmType = { none: 0, noSpace: 1, corrupt: 2 } as const;
 
 export class AlarmSet {
-  readonly #alarms: Alarm[];
+  #alarms: Alarm[] = [];
 
   /** `stored` is what `encode` returned, or undefined for a new member. */
   constructor(stored: Uint8Array | undefined) {
+    this.load(stored);
+  }
+
+  /** Takes over what another database says, as after a snapshot. */
+  load(stored: Uint8Array | undefined): void {
     this.#alarms = stored ? decode(stored) : [];
   }
 

@@ -3,46 +3,63 @@
 
 import { Status, StatusError } from "../base/status.ts";
 import { FieldReader, varintSize, WireType, writeVarint } from "../base/varint.ts";
+import { RequestIdReader, requestIdSize, writeRequestId } from "./request-id.ts";
 
 const headerField = 100;
+const headerTag = headerField * 8 + WireType.bytes;
+const headerIdTag = 0x08;
+const headerSize = 1 + requestIdSize;
 
-/** Encodes a command around message[start, end). `field` is the request's number in InternalRaftRequest. */
+/**
+ * Encodes a command around message[start, end). `field` is the request's number in InternalRaftRequest; the
+ * request's id is given by its two parts.
+ */
 export function encodeCommand(
   field: number,
-  requestId: number,
+  idPrefix: number,
+  idCounter: number,
   message: Uint8Array,
   start: number,
   end: number,
 ): Buffer {
   const length = end - start;
   const tag = field * 8 + WireType.bytes;
-  const idSize = varintSize(requestId);
   // header: tag (2 bytes), length (1), then ID = 1
-  const size = 3 + 1 + idSize + varintSize(tag) + varintSize(length) + length;
+  const size = 3 + headerSize + varintSize(tag) + varintSize(length) + length;
   const data = Buffer.allocUnsafe(size);
-  let at = writeVarint(data, 0, headerField * 8 + WireType.bytes);
-  data[at++] = 1 + idSize;
-  data[at++] = 0x08;
-  at = writeVarint(data, at, requestId);
+  let at = writeVarint(data, 0, headerTag);
+  data[at++] = headerSize;
+  data[at++] = headerIdTag;
+  at = writeRequestId(data, at, idPrefix, idCounter);
   at = writeVarint(data, at, tag);
   at = writeVarint(data, at, length);
   data.set(start === 0 && end === message.length ? message : message.subarray(start, end), at);
   return data;
 }
 
-/** Where a logged command's request lies: field number and source[start, end). Reused between calls. */
+/** Where a logged command's request lies: field number and source[start, end), and its id. Reused between calls. */
 export class CommandView {
   field = 0;
   start = 0;
   end = 0;
+  /** Of the request's id; 0 and 0 when it has none. */
+  idPrefix = 0;
+  idCounter = 0;
   readonly #reader = new FieldReader(new Uint8Array(0));
+  readonly #id = new RequestIdReader();
 
   /** Finds the request in an entry's data; throws a StatusError when there is none. */
   read(data: Uint8Array): this {
     const reader = this.#reader.reset(data, 0, data.length);
     this.field = 0;
+    this.idPrefix = 0;
+    this.idCounter = 0;
     while (reader.next()) {
-      if (reader.wireType !== WireType.bytes || reader.field === headerField) continue;
+      if (reader.wireType !== WireType.bytes) continue;
+      if (reader.field === headerField) {
+        this.#readHeader(data, reader.valueStart, reader.valueEnd);
+        continue;
+      }
       this.field = reader.field;
       this.start = reader.valueStart;
       this.end = reader.valueEnd;
@@ -51,5 +68,12 @@ export class CommandView {
       throw new StatusError(Status.DATA_LOSS, "a log entry carries no known request");
     }
     return this;
+  }
+
+  #readHeader(data: Uint8Array, start: number, end: number): void {
+    if (start >= end || data[start] !== headerIdTag) return;
+    if (this.#id.read(data, start + 1, end) < 0) return;
+    this.idPrefix = this.#id.prefix;
+    this.idCounter = this.#id.counter;
   }
 }

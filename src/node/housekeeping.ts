@@ -6,13 +6,14 @@ import type { Clock } from "../io/clock.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { WatchHub } from "../mvcc/watch-hub.ts";
-import { ConfState } from "../wire/generated/raft.ts";
 import { AlarmRequest, LeaseCheckpointRequest, LeaseRevokeRequest } from "../wire/generated/rpc.ts";
 import { AlarmType } from "./alarm-set.ts";
-import type { Log } from "./log.ts";
+import { encodeConfState } from "./conf-state.ts";
+import type { Log, LogSnapshot } from "./log.ts";
 import type { MemberMetrics } from "./member-metrics.ts";
 import type { ReplicaOptions, ReplicaParts } from "./replica-options.ts";
 import { CommandField, type Replica } from "./replica-types.ts";
+import type { StateMachine } from "./state-machine.ts";
 
 /** Leases that are ended in one tick. */
 const revokesPerTickMax = 200;
@@ -35,7 +36,7 @@ export class Housekeeping {
   readonly #lessor: Lessor;
   readonly #watchHub: WatchHub;
   readonly #metrics: MemberMetrics;
-  readonly #appliedTerm: () => number;
+  readonly #stateMachine: StateMachine;
   #flushing: Promise<void> | undefined;
   #flushedMs = Number.NEGATIVE_INFINITY;
   #snapshotIndex = 0;
@@ -59,7 +60,7 @@ export class Housekeeping {
     this.#lessor = parts.lessor;
     this.#watchHub = parts.watchHub;
     this.#metrics = parts.metrics;
-    this.#appliedTerm = () => parts.stateMachine.appliedTerm;
+    this.#stateMachine = parts.stateMachine;
     this.#watchHub.onWork = () => this.#queueWatchWork();
   }
 
@@ -148,27 +149,25 @@ export class Housekeeping {
   }
 
   async #flushNow(): Promise<void> {
-    const term = this.#appliedTerm();
+    const { appliedTerm: term, confState } = this.#stateMachine;
     const startedMs = this.#clock.now();
     this.#flushedMs = startedMs;
     try {
       const index = await this.#store.flush(this.#replica.appliedIndex);
       this.#metrics.backendCommitSeconds.observe((this.#clock.now() - startedMs) / 1000);
       this.flushError = undefined;
-      await this.#releaseLog(index, term);
+      await this.#releaseLog({ index, term, confState: encodeConfState(confState) });
     } catch (error) {
       // Nothing is lost: the log holds it all, the overlay stays, the next tick tries again.
       this.flushError = error as Error;
     }
   }
 
-  /** Notes in the log, now and then, that the store holds everything up to `index`. */
-  async #releaseLog(index: number, term: number): Promise<void> {
+  /** Notes in the log, now and then, that the store holds everything up to this entry. */
+  async #releaseLog(snapshot: LogSnapshot): Promise<void> {
+    const { index } = snapshot;
     if (index - this.#snapshotIndex < this.#options.snapshotEntries) return;
-    const confState = ConfState.encode(
-      ConfState.fromPartial({ voters: [this.#replica.memberId], autoLeave: false }),
-    ).finish();
-    await this.#log.saveSnapshot({ index, term, confState });
+    await this.#log.saveSnapshot(snapshot);
     this.#snapshotIndex = index;
     await this.#log.release(index);
   }

@@ -20,6 +20,11 @@ export class MemberMetrics {
   readonly leasesRevoked = new Counter();
   readonly leasesRenewed = new Counter();
   readonly leasesExpired = new Counter();
+  readonly leaderChanges = new Counter();
+  /** Reads that waited for a round of the quorum, and rounds. */
+  readonly readRounds = new Counter();
+  readonly snapshotsSent = new Counter();
+  readonly snapshotsInstalled = new Counter();
   /** One bounded step of a compaction, in milliseconds. */
   readonly compactionPauseMs = new Histogram(exponentialBounds(1, 2, 13));
 }

@@ -56,6 +56,7 @@ export class Membership {
   readonly #members = new Map<bigint, Member>();
   readonly #removed = new Set<bigint>();
   readonly #options: MembershipOptions;
+  #learners = 0;
   #clusterVersion = "";
   #downgrade = noDowngrade;
 
@@ -67,6 +68,7 @@ export class Membership {
   /** Takes over what another database says, as after a snapshot. */
   load(stored: Uint8Array | undefined): void {
     this.#members.clear();
+    this.#learners = 0;
     this.#removed.clear();
     this.#clusterVersion = "";
     this.#downgrade = noDowngrade;
@@ -76,7 +78,7 @@ export class Membership {
     this.#downgrade = plain.downgrade ?? noDowngrade;
     for (const id of plain.removed ?? []) this.#removed.add(BigInt(id));
     for (const member of plain.members) {
-      this.#members.set(BigInt(member.id), {
+      this.#put({
         ID: BigInt(member.id),
         name: member.name,
         peerURLs: [...member.peerUrls],
@@ -87,9 +89,12 @@ export class Membership {
   }
 
   /** Takes over who is and was a member, from a database file. */
-  restore(from: { readonly members: readonly Member[]; readonly removed: readonly bigint[] }): void {
+  restore(from: {
+    readonly members: readonly Member[];
+    readonly removed: readonly bigint[];
+  }): void {
     this.load(undefined);
-    for (const member of from.members) this.#members.set(member.ID, member);
+    for (const member of from.members) this.#put(member);
     for (const id of from.removed) this.#removed.add(id);
   }
 
@@ -114,6 +119,11 @@ export class Membership {
 
   get(id: bigint): Member | undefined {
     return this.#members.get(id);
+  }
+
+  /** Quick where there are no learners, since it is asked for every call. */
+  isLearner(id: bigint): boolean {
+    return this.#learners > 0 && this.#members.get(id)?.isLearner === true;
   }
 
   /** Ids that belonged to members once; by value. */
@@ -158,8 +168,9 @@ export class Membership {
 
   /** Refuses a cluster that has more learners than it may, with so many more to come. */
   refuseLearners(more: number): EtcdError | undefined {
-    const learners = this.#members.size - this.voters().length;
-    return learners + more > this.#options.maxLearners ? EtcdErrors.tooManyLearners : undefined;
+    return this.#learners + more > this.#options.maxLearners
+      ? EtcdErrors.tooManyLearners
+      : undefined;
   }
 
   /** Applies a committed change, unless it does not hold (any more). */
@@ -169,20 +180,10 @@ export class Membership {
     return { refusal, effect: this.#apply(change), change };
   }
 
-  add(id: bigint, peerUrls: readonly string[], isLearner: boolean): void {
-    this.#members.set(id, {
-      ID: id,
-      name: "",
-      peerURLs: [...peerUrls],
-      clientURLs: [],
-      isLearner,
-    });
-  }
-
   /** What a member says of itself once it runs: its name and where clients reach it. */
   setAttributes(id: bigint, name: string, clientUrls: readonly string[]): void {
     const member = this.#members.get(id);
-    if (member) this.#members.set(id, { ...member, name, clientURLs: [...clientUrls] });
+    if (member) this.#put({ ...member, name, clientURLs: [...clientUrls] });
   }
 
   setClusterVersion(version: string): void {
@@ -212,22 +213,22 @@ export class Membership {
   #apply(change: ConfChange): MembershipEffect {
     const id = change.nodeId ?? 0n;
     if (change.type === ConfChangeType.ConfChangeRemoveNode) {
-      this.#members.delete(id);
+      this.#drop(id);
       this.#removed.add(id);
       return { kind: "removed", id };
     }
     const context = contextOf(change);
     const member = this.#members.get(id);
     if (change.type === ConfChangeType.ConfChangeUpdateNode) {
-      if (member) this.#members.set(id, { ...member, peerURLs: [...context.peerUrls] });
+      if (member) this.#put({ ...member, peerURLs: [...context.peerUrls] });
       return { kind: "updated", id, peerUrls: context.peerUrls };
     }
     if (context.isPromote) {
-      if (member) this.#members.set(id, { ...member, isLearner: false });
+      if (member) this.#put({ ...member, isLearner: false });
       return { kind: "promoted", id };
     }
     const { name, peerUrls, clientUrls, isLearner } = context;
-    this.#members.set(id, {
+    this.#put({
       ID: id,
       name,
       peerURLs: [...peerUrls],
@@ -235,6 +236,17 @@ export class Membership {
       isLearner,
     });
     return { kind: "added", id, peerUrls };
+  }
+
+  #put(member: Member): void {
+    this.#drop(member.ID);
+    this.#members.set(member.ID, member);
+    if (member.isLearner) this.#learners += 1;
+  }
+
+  #drop(id: bigint): void {
+    if (this.#members.get(id)?.isLearner) this.#learners -= 1;
+    this.#members.delete(id);
   }
 
   #usesOneOf(urls: readonly string[], exceptId: bigint): boolean {

@@ -1,49 +1,69 @@
 // Opens a member's data directory, or makes a new one, and puts the parts of a running member together.
-// Layout: <dataDir>/member/wal (the log, etcd's format), <dataDir>/member/db (the database).
+// Layout: <dataDir>/member/wal (the log, etcd's format), <dataDir>/member/db (the database),
+// <dataDir>/member/snap (snapshots on their way).
 
 import { join } from "node:path";
-import { Status, StatusError } from "../base/status.ts";
+import { Random } from "../base/random.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Disk } from "../io/disk.ts";
 import { type FolderLock, lockFolder } from "../io/folder-lock.ts";
 import { Lessor } from "../lease/lessor.ts";
-import { Store } from "../mvcc/store.ts";
 import { WatchHub } from "../mvcc/watch-hub.ts";
-import { Raft } from "../raft/raft.ts";
-import { type Entry, EntryType, type HardState, type Proposal } from "../raft/types.ts";
+import type { PeerClient } from "../peer/peer-client.ts";
+import type { Transport } from "../peer/types.ts";
+import { LogStorage } from "../raft/log-storage.ts";
+import { RawNode } from "../raft/raw-node.ts";
 import type { Backend } from "../storage/backend.ts";
-import { LmdbBackend } from "../storage/lmdb-backend.ts";
-import { MemoryBackend } from "../storage/memory-backend.ts";
-import { Wal } from "../wal/wal.ts";
-import { ConfChange } from "../wire/generated/raft.ts";
-import { clusterIdOf, memberIdOf } from "./identity.ts";
-import { type Log, MemoryLog } from "./log.ts";
+import type { BootstrapOptions } from "./bootstrap.ts";
 import { MemberMetrics } from "./member-metrics.ts";
 import { Membership } from "./membership.ts";
+import { NoTransport, noPeerCalls, noSnapshotFiles } from "./no-peers.ts";
+import { type OpenedState, openState } from "./open-state.ts";
+import { RemoteMembers } from "./remote-members.ts";
 import { MemberReplica } from "./replica.ts";
 import type { ReplicaOptions } from "./replica-options.ts";
-import { appliedTermOf, MetaKey, StateMachine } from "./state-machine.ts";
+import { SnapshotExchange } from "./snapshot-exchange.ts";
+import { confStateOfStore, MetaKey, StateMachine } from "./state-machine.ts";
 
-export interface MemberOptions extends Omit<ReplicaOptions, "clusterId" | "memberId"> {
+export interface MemberOptions
+  extends Omit<ReplicaOptions, "clusterId" | "memberId">,
+    Omit<BootstrapOptions, "version"> {
   /** undefined keeps everything in memory. */
   readonly dataDir: string | undefined;
-  readonly name: string;
-  readonly peerUrls: readonly string[];
-  readonly clusterToken: string;
-  readonly electionTimeoutMs: number;
+  /** What is left of a lost cluster goes on as one member. */
+  readonly forceNewCluster: boolean;
+  /** Ask whether an election could be won before beginning a new term. */
+  readonly preVote: boolean;
   readonly leaseCheckpointIntervalMs: number;
   /** Bytes of one log file; the log's own default when absent. */
   readonly walSegmentBytes?: number;
+  /** Log files that stay although nothing needs them; the log's own default when absent, 0: all. */
+  readonly walKeptSegments?: number;
+}
+
+/** What a transport is told of the member that it works for. */
+export interface TransportFacts {
+  readonly memberId: bigint;
+  readonly clusterId: bigint;
 }
 
 export interface MemberDependencies {
   readonly clock: Clock;
   /** Where the log lies. */
   readonly disk: Disk;
-  /** Opens the database of a data directory; LMDB on the system's disk when absent. */
-  readonly openBackend?: (dataDir: string) => Promise<Backend> | Backend;
+  /** Opens the database in a folder; LMDB on the system's disk when absent. */
+  readonly openBackend?: (path: string) => Promise<Backend> | Backend;
   /** Keeps other members out of a data directory; a lock among the machine's processes when absent. */
   readonly lockFolder?: (dataDir: string) => Promise<FolderLock>;
+  /** How it reaches other members; absent for a member that has none. */
+  readonly createTransport?: (facts: TransportFacts) => Transport;
+  readonly peerClient?: PeerClient;
+  /** An address of the host with this name; rejects when there is none. */
+  readonly lookUpHost?: (name: string) => Promise<string>;
+  /** Draws election timeouts; seeded by the member's id and the time when absent. */
+  readonly random?: Random;
+  /** Gets a line for elections and other rare turns of the core. */
+  readonly trace?: (line: string) => void;
 }
 
 /** A running member and what must be let go of after it is closed. */
@@ -52,17 +72,10 @@ export interface OpenedMember {
   close(): Promise<void>;
 }
 
-/** What the log said when it was opened. */
-interface RecoveredLog {
-  readonly log: Log;
-  readonly memberId: bigint;
-  readonly clusterId: bigint;
-  readonly hardState: HardState;
-  /** After what the store has applied. */
-  readonly entries: readonly Entry[];
-}
-
-const noState: HardState = { term: 0, vote: 0n, commit: 0 };
+/** Entries that wait for a quorum may take this much beside what was just appended. */
+const messageBytesMax = 1024 * 1024;
+const inflightMessagesMax = 512;
+const inflightBytesMax = 64 * 1024 * 1024;
 
 /** Opens the member and replays its log; it takes requests then, and is ready once it is published. */
 export async function openMember(
@@ -86,136 +99,138 @@ async function openLocked(
   dependencies: MemberDependencies,
   lock: FolderLock | undefined,
 ): Promise<OpenedMember> {
-  const backend = await openBackend(options.dataDir, dependencies);
-  let log: Log | undefined;
+  const state = await openState(options, dependencies);
+  let replica: MemberReplica | undefined;
   try {
-    const store = Store.open({}, { backend });
-    const applied = { index: store.consistentIndex, term: appliedTermOf(store) };
-    const recovered =
-      options.dataDir === undefined
-        ? newLog(options, new MemoryLog())
-        : await openLog(options, options.dataDir, applied, dependencies.disk);
-    log = recovered.log;
-    const replica = buildReplica(options, dependencies, { backend, store, applied, recovered });
-    await replica.start();
-    const close = async () => {
-      try {
-        await replica.close();
-      } finally {
-        await backend.close();
-        await lock?.release();
-      }
-    };
-    return { replica, close };
+    replica = buildReplica(options, dependencies, state);
+    await replica.start(
+      state.knownMembers
+        .filter((member) => member.ID !== state.memberId)
+        .map((member) => ({ id: member.ID, urls: member.peerURLs })),
+    );
   } catch (error) {
-    await log?.close();
-    await backend.close();
+    if (replica) await replica.close();
+    else await state.log.close();
+    await state.database.close();
     throw error;
   }
-}
-
-/** What is open before the replica is put together. */
-interface OpenedState {
-  readonly backend: Backend;
-  readonly store: Store;
-  readonly applied: { readonly index: number; readonly term: number };
-  readonly recovered: RecoveredLog;
+  const opened = replica;
+  const close = async () => {
+    try {
+      await opened.close();
+    } finally {
+      await state.database.close();
+      await lock?.release();
+    }
+  };
+  return { replica: opened, close };
 }
 
 function buildReplica(
   options: MemberOptions,
   dependencies: MemberDependencies,
-  { backend, store, applied, recovered }: OpenedState,
+  state: OpenedState,
 ): MemberReplica {
-  const { memberId, clusterId } = recovered;
-  const lessor = Lessor.open(lessorOptions(options), { rows: store, backend });
+  const { clock, disk } = dependencies;
+  const { memberId, clusterId, store, log, hardState, applied } = state;
+  const ids = { memberId, clusterId };
+  const metrics = new MemberMetrics();
+  const { lessor, watchHub } = openLeasesAndWatches(options, state);
+  const membership = new Membership(store.getMeta(MetaKey.members), options);
+  const storage = new LogStorage({
+    hardState,
+    snapshot: { ...applied, confState: confStateOfStore(store, membership) },
+    entries: state.entries,
+  });
+  const raw = new RawNode(coreConfig(options, dependencies, state, storage));
+  if (state.founders.length > 0) raw.bootstrap(state.founders);
+  const transport = dependencies.createTransport?.(ids) ?? new NoTransport();
+  let replica: MemberReplica;
+  const stateMachine = new StateMachine(ids, {
+    store,
+    lessor,
+    membership,
+    metrics,
+    now: () => clock.now(),
+    changeVoters: (change) => raw.applyConfChange(change),
+    onMembership: (effect) => replica.onMembership(effect),
+  });
+  const folder =
+    options.dataDir === undefined ? undefined : join(options.dataDir, "member", "snap");
+  const snapshots = new SnapshotExchange({
+    disk,
+    folder,
+    files: noSnapshotFiles,
+    log,
+    stateMachine,
+    transport,
+    metrics,
+  });
+  const { peerClient } = dependencies;
+  const calls = peerClient ? new RemoteMembers(peerClient) : noPeerCalls;
+  replica = new MemberReplica(
+    { ...options, ...ids },
+    {
+      clock,
+      raw,
+      storage,
+      hardState,
+      transport,
+      calls,
+      snapshots,
+      log,
+      store,
+      lessor,
+      watchHub,
+      membership,
+      stateMachine,
+      metrics,
+    },
+    applied.index,
+  );
+  return replica;
+}
+
+function openLeasesAndWatches(options: MemberOptions, { store, database }: OpenedState) {
+  const lessor = Lessor.open(
+    {
+      minTtlSeconds: Math.ceil((3 * options.electionTimeoutMs) / 2 / 1000),
+      checkpointIntervalMs: options.leaseCheckpointIntervalMs,
+    },
+    { rows: store, backend: database.backend },
+  );
   const watchHub = new WatchHub(store);
   store.onEvents = (batch) => watchHub.publish(batch);
   store.onLeaseChange = (key, from, to) => {
     if (from !== 0n) lessor.detach(from, key);
     if (to !== 0n) lessor.attach(to, key);
   };
-  const membership = new Membership(store.getMeta(MetaKey.members));
-  const now = () => dependencies.clock.now();
-  const ids = { clusterId, memberId };
-  const metrics = new MemberMetrics();
-  const stateMachine = new StateMachine(ids, { store, lessor, membership, metrics, now });
-  const { hardState, entries, log } = recovered;
-  const raft = new Raft({ id: memberId, voters: [memberId], hardState, applied, entries });
-  if (raft.lastIndex === 0) raft.bootstrap([firstEntry(memberId, options)]);
-  const { clock } = dependencies;
-  return new MemberReplica(
-    { ...options, ...ids },
-    { clock, raft, log, store, lessor, watchHub, membership, stateMachine, metrics },
-    applied.index,
-  );
+  return { lessor, watchHub };
 }
 
-function openBackend(
-  dataDir: string | undefined,
-  dependencies: MemberDependencies,
-): Promise<Backend> | Backend {
-  if (dataDir === undefined) return new MemoryBackend();
-  if (dependencies.openBackend) return dependencies.openBackend(dataDir);
-  return LmdbBackend.open({ path: join(dataDir, "member", "db") });
-}
-
-function lessorOptions(options: MemberOptions) {
-  return {
-    minTtlSeconds: Math.ceil((3 * options.electionTimeoutMs) / 2 / 1000),
-    checkpointIntervalMs: options.leaseCheckpointIntervalMs,
-  };
-}
-
-async function openLog(
+function coreConfig(
   options: MemberOptions,
-  dataDir: string,
-  applied: { readonly index: number; readonly term: number },
-  disk: Disk,
-): Promise<RecoveredLog> {
-  const folder = join(dataDir, "member", "wal");
-  const { walSegmentBytes: segmentBytes } = options;
-  const segments = (await disk.list(folder)).filter((name) => name.endsWith(".wal"));
-  if (segments.length === 0) {
-    if (applied.index > 0) {
-      throw new StatusError(
-        Status.DATA_LOSS,
-        `Cannot open ${folder}: the log is missing, but the database holds data up to entry ${applied.index}. Put the log back, or restore a backup into an empty data directory.`,
-      );
-    }
-    const ids = idsOf(options);
-    const wal = await Wal.create(
-      { folder, nodeId: ids.memberId, clusterId: ids.clusterId, segmentBytes },
-      { disk },
-    );
-    return newLog(options, wal);
-  }
-  const { wal, recovered } = await Wal.open({ folder, from: applied, segmentBytes }, { disk });
+  { clock, random, trace }: MemberDependencies,
+  { memberId, applied }: OpenedState,
+  storage: LogStorage,
+) {
+  const { electionTimeoutMs, heartbeatMs, preVote, maxPendingBytes } = options;
   return {
-    log: wal,
-    memberId: recovered.nodeId,
-    clusterId: recovered.clusterId,
-    hardState: recovered.hardState ?? noState,
-    entries: recovered.entries,
+    id: memberId,
+    electionTick: Math.max(2, Math.round(electionTimeoutMs / heartbeatMs)),
+    heartbeatTick: 1,
+    storage,
+    applied: applied.index,
+    asyncStorageWrites: true,
+    maxSizePerMsg: messageBytesMax,
+    maxCommittedSizePerReady: messageBytesMax,
+    maxUncommittedEntriesSize: maxPendingBytes,
+    maxInflightMsgs: inflightMessagesMax,
+    maxInflightBytes: inflightBytesMax,
+    checkQuorum: true,
+    preVote,
+    stepDownOnRemoval: true,
+    random: random ?? new Random(memberId ^ BigInt(Math.floor(clock.wallNow() * 1000))),
+    trace,
   };
-}
-
-function idsOf(options: MemberOptions): { readonly memberId: bigint; readonly clusterId: bigint } {
-  const memberId = memberIdOf(options.peerUrls, options.clusterToken);
-  return { memberId, clusterId: clusterIdOf([memberId]) };
-}
-
-function newLog(options: MemberOptions, log: Log): RecoveredLog {
-  return { log, ...idsOf(options), hardState: noState, entries: [] };
-}
-
-/** The first entry of a new cluster's log: it adds the first member. */
-function firstEntry(memberId: bigint, options: MemberOptions): Proposal {
-  const member = JSON.stringify({ peerURLs: options.peerUrls, name: options.name });
-  const change = ConfChange.fromPartial({
-    type: 0,
-    nodeId: memberId,
-    context: Buffer.from(member.replace("{", `{"id":${memberId},`)),
-  });
-  return { type: EntryType.confChange, data: ConfChange.encode(change).finish() };
 }

@@ -1,8 +1,9 @@
-// One proposal of a rare call, as a promise of a copy of the encoded reply.
+// One proposal or read of a rare call, as a promise of a copy of the encoded reply; a read has none.
 
-import { assert } from "../base/assert.ts";
 import { type StatusCode, StatusError } from "../base/status.ts";
 import type { TicketReceiver } from "./replica-types.ts";
+
+const nothing = new Uint8Array();
 
 export class PromiseReceiver implements TicketReceiver {
   readonly #resolve: (message: Uint8Array) => void;
@@ -18,7 +19,7 @@ export class PromiseReceiver implements TicketReceiver {
   }
 
   onReadable(): void {
-    assert(false, "a proposal is not a read");
+    this.#resolve(nothing);
   }
 
   onFailed(_ticket: number, code: StatusCode, message: string): void {

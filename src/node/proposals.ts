@@ -1,5 +1,6 @@
-// Proposals on their way through the log: those that wait for the next batch, and those whose entries
-// are being written. Bounded in items and bytes, so that a slow disk turns into a clear refusal.
+// Proposals on their way: those that wait to be handed to the core, and all that have no outcome yet, by the
+// counter of their request id. Bounded in items and bytes, so that a slow disk or a lost quorum turns into
+// a clear refusal.
 
 import type { Proposal } from "../raft/types.ts";
 import type { TicketReceiver } from "./replica-types.ts";
@@ -9,63 +10,137 @@ export interface ProposalLimits {
   readonly bytesMax: number;
 }
 
-/** Who waits for the proposals of one batch; the same positions as the batch's proposals. */
-export class ProposalBatch {
-  readonly proposals: Proposal[] = [];
-  readonly receivers: (TicketReceiver | undefined)[] = [];
-  readonly tickets: number[] = [];
-  bytes = 0;
+/** A proposal that has no outcome yet. */
+export interface PendingProposal {
+  readonly receiver: TicketReceiver;
+  readonly ticket: number;
+  readonly bytes: number;
+  readonly startedMs: number;
+}
 
-  get size(): number {
-    return this.proposals.length;
-  }
+/** Proposals and the counters of their ids, in the same order. */
+export interface WaitingProposals {
+  readonly proposals: Proposal[];
+  readonly counters: number[];
 }
 
 export class Proposals {
   readonly #limits: ProposalLimits;
-  #waiting = new ProposalBatch();
-  #itemsTotal = 0;
-  #bytesTotal = 0;
+  #waiting: Proposal[] = [];
+  /** The counters of what waits, in the same order. */
+  #waitingCounters: number[] = [];
+  /** In the order in which they began. */
+  readonly #pending = new Map<number, PendingProposal>();
+  #bytes = 0;
 
   constructor(limits: ProposalLimits) {
     this.#limits = limits;
   }
 
+  /** How many wait to be handed to the core. */
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#waiting.length;
   }
 
   /** Proposals that have no outcome yet. */
   get pending(): number {
-    return this.#itemsTotal;
+    return this.#pending.size;
   }
 
-  /** Queues a proposal for the next batch; false when the queue is full. */
-  add(proposal: Proposal, receiver: TicketReceiver | undefined, ticket: number): boolean {
+  /** False when no more are taken now. */
+  get hasRoom(): boolean {
+    const { itemsMax, bytesMax } = this.#limits;
+    const items = Math.max(this.#pending.size, this.#waiting.length);
+    return items < itemsMax && this.#bytes < bytesMax;
+  }
+
+  /** Queues a proposal under its id's counter; without a receiver nobody is told its outcome. */
+  add(
+    counter: number,
+    proposal: Proposal,
+    receiver: TicketReceiver | undefined,
+    ticket: number,
+    startedMs: number,
+  ): void {
+    this.#waiting.push(proposal);
+    this.#waitingCounters.push(counter);
+    if (receiver === undefined) return;
     const bytes = proposal.data.length;
-    if (this.#itemsTotal >= this.#limits.itemsMax || this.#bytesTotal >= this.#limits.bytesMax) {
-      return false;
+    this.#pending.set(counter, { receiver, ticket, bytes, startedMs });
+    this.#bytes += bytes;
+  }
+
+  /**
+   * Takes what waits, to be handed to the core: at most about `bytesMax`, but one in any case. What the
+   * core does not take must be given back by `putBack` before anything else is taken.
+   */
+  takeWaiting(bytesMax = Number.POSITIVE_INFINITY): WaitingProposals {
+    let count = this.#waiting.length;
+    if (bytesMax !== Number.POSITIVE_INFINITY) {
+      let bytes = 0;
+      for (count = 0; count < this.#waiting.length; count++) {
+        bytes += (this.#waiting[count] as Proposal).data.length;
+        if (count > 0 && bytes > bytesMax) break;
+      }
     }
-    this.#itemsTotal += 1;
-    this.#bytesTotal += bytes;
-    const batch = this.#waiting;
-    batch.proposals.push(proposal);
-    batch.receivers.push(receiver);
-    batch.tickets.push(ticket);
-    batch.bytes += bytes;
-    return true;
+    if (count === this.#waiting.length) {
+      const taken = { proposals: this.#waiting, counters: this.#waitingCounters };
+      this.#waiting = [];
+      this.#waitingCounters = [];
+      return taken;
+    }
+    return {
+      proposals: this.#waiting.splice(0, count),
+      counters: this.#waitingCounters.splice(0, count),
+    };
   }
 
-  /** Takes all that waits, to be appended now. */
-  takeWaiting(): ProposalBatch {
-    const batch = this.#waiting;
-    this.#waiting = new ProposalBatch();
-    return batch;
+  /** Puts back what the core did not take: it goes first the next time. */
+  putBack({ proposals, counters }: WaitingProposals): void {
+    this.#waiting = this.#waiting.length === 0 ? proposals : proposals.concat(this.#waiting);
+    this.#waitingCounters =
+      counters.length === this.#waiting.length ? counters : counters.concat(this.#waitingCounters);
   }
 
-  /** Every proposal of `batch` has its outcome. */
-  settled(batch: ProposalBatch): void {
-    this.#itemsTotal -= batch.size;
-    this.#bytesTotal -= batch.bytes;
+  /** Takes the request with this counter out; undefined when it has its outcome, or nobody waits. */
+  take(counter: number): PendingProposal | undefined {
+    const pending = this.#pending.get(counter);
+    if (pending === undefined) return undefined;
+    this.#pending.delete(counter);
+    this.#bytes -= pending.bytes;
+    return pending;
+  }
+
+  /**
+   * Takes out all that began at `startedMs` or before. What still waits of it, and before it, is forgotten and
+   * will never be applied; the rest may still be.
+   */
+  takeOlderThan(startedMs: number): PendingProposal[] {
+    const old: PendingProposal[] = [];
+    let last = -1;
+    for (const [counter, pending] of this.#pending) {
+      if (pending.startedMs > startedMs) break;
+      this.#pending.delete(counter);
+      this.#bytes -= pending.bytes;
+      old.push(pending);
+      last = counter;
+    }
+    let waiting = 0;
+    while (
+      waiting < this.#waitingCounters.length &&
+      (this.#waitingCounters[waiting] as number) <= last
+    ) {
+      waiting++;
+    }
+    this.#waiting.splice(0, waiting);
+    this.#waitingCounters.splice(0, waiting);
+    return old;
+  }
+
+  /** Takes out everything, and forgets what waits. */
+  takeAll(): PendingProposal[] {
+    this.#waiting = [];
+    this.#waitingCounters = [];
+    return this.takeOlderThan(Number.POSITIVE_INFINITY);
   }
 }

@@ -4,10 +4,15 @@ import type { Clock } from "../io/clock.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { WatchHub } from "../mvcc/watch-hub.ts";
-import type { Raft } from "../raft/raft.ts";
+import type { Transport } from "../peer/types.ts";
+import type { LogStorage } from "../raft/log-storage.ts";
+import type { RawNode } from "../raft/raw-node.ts";
+import type { HardState } from "../raft/types.ts";
 import type { Log } from "./log.ts";
 import type { MemberMetrics } from "./member-metrics.ts";
 import type { Membership } from "./membership.ts";
+import type { PeerCalls } from "./peer-calls.ts";
+import type { SnapshotExchange } from "./snapshot-exchange.ts";
 import type { StateMachine } from "./state-machine.ts";
 
 export interface ReplicaOptions {
@@ -30,12 +35,27 @@ export interface ReplicaOptions {
   /** Entries between two notes in the log that the store holds what came before. */
   readonly snapshotEntries: number;
   readonly compactionSleepMs: number;
+  /** The core's clock: one tick, and the least time without a leader before an election. */
+  readonly heartbeatMs: number;
+  readonly electionTimeoutMs: number;
+  /** Refuse changes of members that would lose the quorum. */
+  readonly strictReconfig: boolean;
+  readonly maxLearners: number;
+  /** How much of the applied log stays in memory for members that are behind. */
+  readonly keptEntries: number;
+  readonly keptBytes: number;
 }
 
 /** The opened parts that a replica drives. It owns them from then on and closes them. */
 export interface ReplicaParts {
   readonly clock: Clock;
-  readonly raft: Raft;
+  readonly raw: RawNode;
+  readonly storage: LogStorage;
+  /** As the log has it. */
+  readonly hardState: HardState;
+  readonly transport: Transport;
+  readonly calls: PeerCalls;
+  readonly snapshots: SnapshotExchange;
   readonly log: Log;
   readonly store: Store;
   readonly lessor: Lessor;

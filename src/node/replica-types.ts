@@ -3,11 +3,14 @@
 // may move to another thread.
 
 import type { StatusCode } from "../base/status.ts";
-import type { Lessor } from "../lease/lessor.ts";
+import type { LeaseTimes, Lessor } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { WatchHub } from "../mvcc/watch-hub.ts";
+import type { PeerHealth } from "../peer/types.ts";
+import type { RaftStatus } from "../raft/ready.ts";
 import type { Member, ResponseHeader } from "../wire/generated/rpc.ts";
 import type { MemberMetrics } from "./member-metrics.ts";
+import type { DowngradeInfo } from "./membership.ts";
 
 /** Field numbers of InternalRaftRequest: which command a proposal carries. */
 export const CommandField = {
@@ -21,6 +24,7 @@ export const CommandField = {
   leaseCheckpoint: 11,
   clusterVersionSet: 1300,
   clusterMemberAttrSet: 1301,
+  downgradeInfoSet: 1302,
 } as const;
 
 export type CommandField = (typeof CommandField)[keyof typeof CommandField];
@@ -91,6 +95,7 @@ export interface Replica {
   readonly pendingProposals: number;
   /** "3.7.0"; empty before the cluster agreed on one. */
   readonly clusterVersion: string;
+  readonly downgrade: DowngradeInfo;
   readonly metrics: MemberMetrics;
 
   /** The header of a reply made now. */
@@ -98,8 +103,26 @@ export interface Replica {
   status(): ReplicaStatus;
   members(): readonly Member[];
   alarms(): readonly Alarm[];
+  /** Without a vote, it answers hardly anything. */
+  readonly isLearner: boolean;
+  /** Since when no leader is known, in the clock's milliseconds; undefined while one is. */
+  readonly leaderlessSinceMs: number | undefined;
   /** True once the member has published itself and serves. */
   readonly isReady: boolean;
   /** Renews a lease at the leader; resolves to its TTL in seconds, rejects when it does not exist. */
   renewLease(id: bigint): Promise<number>;
+  /** How long a lease lives, by the leader's clock; undefined when there is none. */
+  leaseTimes(id: bigint, withKeys: boolean): Promise<LeaseTimes | undefined>;
+
+  /** Changes of members, see reconfigure.ts. All reject with a StatusError. */
+  addMember(peerUrls: readonly string[], isLearner: boolean): Promise<Member>;
+  removeMember(id: bigint): Promise<void>;
+  updateMember(id: bigint, peerUrls: readonly string[]): Promise<void>;
+  promoteMember(id: bigint): Promise<void>;
+  /** Makes another member the leader; resolves when it is. */
+  moveLeader(id: bigint): Promise<void>;
+  /** What the core says of itself and, at the leader, of the others. */
+  raftStatus(): RaftStatus;
+  /** How well messages reach the other members. */
+  peers(): readonly PeerHealth[];
 }

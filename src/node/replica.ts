@@ -1,47 +1,51 @@
-// One running member: the loop that turns proposals into durable, applied, answered commands.
-// inputs -> raft -> log -> apply -> replies, one batch at a time: whatever is proposed while a disk
-// sync is under way goes out with the next one. It owns all ordering; nothing else applies commands.
+// One running member: takes proposals and reads, gives each its outcome when it is applied here, and answers
+// for the member's state. The loop in raft-loop.ts orders everything; nothing else applies commands.
 
 import { assert } from "../base/assert.ts";
 import type { Clock, Timer } from "../io/clock.ts";
-import { type Lessor, RenewResult } from "../lease/lessor.ts";
+import type { LeaseTimes, Lessor } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { WatchHub } from "../mvcc/watch-hub.ts";
-import type { Raft } from "../raft/raft.ts";
+import type { PeerHealth, Transport, TransportHandler } from "../peer/types.ts";
+import type { RawNode } from "../raft/raw-node.ts";
+import type { RaftStatus, SoftState } from "../raft/ready.ts";
 import { type Entry, EntryType } from "../raft/types.ts";
-import { WalFullError } from "../wal/errors.ts";
+import { encodeConfChange } from "../wire/conf-change.ts";
 import { type EtcdError, EtcdErrors, toStatusError } from "../wire/errors.ts";
-import { LeaseCheckpointRequest, type Member, type ResponseHeader } from "../wire/generated/rpc.ts";
+import type { Member, ResponseHeader } from "../wire/generated/rpc.ts";
 import { AlarmType } from "./alarm-set.ts";
+import { VersionMonitor } from "./cluster-version.ts";
 import { encodeCommand } from "./command.ts";
 import { Housekeeping } from "./housekeeping.ts";
+import { Leadership } from "./leadership.ts";
+import { LeaseCalls } from "./lease-calls.ts";
 import type { Log } from "./log.ts";
 import type { MemberMetrics } from "./member-metrics.ts";
-import type { Membership } from "./membership.ts";
+import type { DowngradeInfo, Membership, MembershipEffect } from "./membership.ts";
 import { PromiseReceiver } from "./promise-receiver.ts";
-import { type ProposalBatch, Proposals } from "./proposals.ts";
+import { type PendingProposal, Proposals } from "./proposals.ts";
 import { Quota } from "./quota.ts";
+import { RaftLoop } from "./raft-loop.ts";
+import { ReadRounds } from "./read-rounds.ts";
+import { type ConfChangeRequest, Reconfigurer } from "./reconfigure.ts";
 import type { MemberAttributes, ReplicaOptions, ReplicaParts } from "./replica-options.ts";
-import {
-  type Alarm,
+import type {
+  Alarm,
   CommandField,
-  type Replica,
-  type ReplicaStatus,
-  type TicketReceiver,
+  Replica,
+  ReplicaStatus,
+  TicketReceiver,
 } from "./replica-types.ts";
+import { RequestIds } from "./request-id.ts";
+import type { SnapshotExchange } from "./snapshot-exchange.ts";
 import type { StateMachine } from "./state-machine.ts";
 
 const versionOfServer = "3.7.3";
 const versionOfStorage = "3.7.0";
-
-/** A batch whose entries are in the log's hands. */
-interface AppendedBatch {
-  readonly firstIndex: number;
-  readonly lastIndex: number;
-  readonly batch: ProposalBatch | undefined;
-  readonly startedMs: number;
-  timedOut: boolean;
-}
+const readRetryMs = 500;
+const publishRetryMs = 200;
+/** What a stopping member waits for those that wait for it. */
+const drainMs = 2000;
 
 export class MemberReplica implements Replica {
   readonly clusterId: bigint;
@@ -52,26 +56,37 @@ export class MemberReplica implements Replica {
   readonly metrics: MemberMetrics;
   readonly #options: ReplicaOptions;
   readonly #clock: Clock;
-  readonly #raft: Raft;
+  readonly #raw: RawNode;
   readonly #log: Log;
+  readonly #transport: Transport;
   readonly #membership: Membership;
   readonly #stateMachine: StateMachine;
+  readonly #snapshots: SnapshotExchange;
   readonly #proposals: Proposals;
+  readonly #reads: ReadRounds;
+  readonly #ids: RequestIds;
   readonly #quota: Quota;
   readonly #housekeeping: Housekeeping;
-  #nextRequestId: number;
-  #appendingBatch: AppendedBatch | undefined;
+  readonly #leadership: Leadership;
+  readonly #loop: RaftLoop;
+  readonly #reconfigurer: Reconfigurer;
+  readonly #leaseCalls: LeaseCalls;
+  readonly #versionMonitor: VersionMonitor;
   #appliedIndex: number;
-  #stepQueued = false;
+  /** The term in which this member, as the leader, has applied an entry of its own. */
+  #leadsSinceTerm = 0;
   #isStarted = false;
   #serving = false;
   #ready = false;
   #failure: Error | undefined;
   #closing: Promise<void> | undefined;
-  #whenIdle: (() => void) | undefined;
+  #whenDrained: (() => void) | undefined;
+  #raftTick: Timer | undefined;
   #tick: Timer | undefined;
   /** Called once when the member can not go on (the log failed). */
   onFatal: ((error: Error) => void) | undefined;
+  /** Called once when the cluster has removed this member. */
+  onRemoved: (() => void) | undefined;
 
   constructor(options: ReplicaOptions, parts: ReplicaParts, appliedIndex: number) {
     this.clusterId = options.clusterId;
@@ -82,20 +97,75 @@ export class MemberReplica implements Replica {
     this.metrics = parts.metrics;
     this.#options = options;
     this.#clock = parts.clock;
-    this.#raft = parts.raft;
+    this.#raw = parts.raw;
     this.#log = parts.log;
+    this.#transport = parts.transport;
     this.#membership = parts.membership;
     this.#stateMachine = parts.stateMachine;
+    this.#snapshots = parts.snapshots;
     this.#appliedIndex = appliedIndex;
     this.#proposals = new Proposals({
       itemsMax: options.maxPendingProposals,
       bytesMax: options.maxPendingBytes,
     });
+    this.#ids = new RequestIds(options.memberId, parts.clock.wallNow());
+    this.#reads = new ReadRounds(
+      { waitersMax: options.maxPendingProposals, retryMs: readRetryMs },
+      () => this.#nextReadContext(),
+    );
     this.#quota = new Quota(options.quotaBytes, parts.store);
-    // Ids only have to differ between the requests of one member's life; a start in the wall clock's
-    // microseconds keeps them apart from those of an earlier life.
-    this.#nextRequestId = Math.floor(parts.clock.wallNow() * 1000);
+    this.#leadership = new Leadership({ ...parts, ...options, peers: () => this.peers() });
+    this.#loop = new RaftLoop({
+      ...parts,
+      kept: options,
+      proposals: this.#proposals,
+      reads: this.#reads,
+      handler: {
+        apply: (entries) => this.#apply(entries),
+        onSoftState: (state) => this.#onSoftState(state),
+        sendSnapshot: (message) => this.#snapshots.send(message),
+        installSnapshot: async (snapshot, hardState) => {
+          await this.#snapshots.install(snapshot, hardState);
+          this.#onInstalled(snapshot.metadata.index);
+        },
+        onLogWritten: (ms, bytes) => {
+          this.metrics.walFsyncSeconds.observe(ms / 1000);
+          this.metrics.walBytes.value += bytes;
+        },
+        onLogFull: () => this.#onLogFull(),
+        onTurnDone: () => {
+          if (this.#whenDrained && this.#isDrained()) this.#whenDrained();
+        },
+        onFailed: (error) => this.#fail(error),
+      },
+    });
     this.#housekeeping = new Housekeeping(this, options, parts);
+    this.#reconfigurer = new Reconfigurer(
+      { ...options, strict: options.strictReconfig, heartbeatMs: options.heartbeatMs },
+      {
+        ...parts,
+        health: () => this.peers(),
+        raftStatus: () => this.raftStatus(),
+        propose: (change) => this.#proposeConfChange(change),
+        transferLeader: (to) => this.#transferTo(to),
+        promoteAt: (urls, id, timeoutMs) => parts.calls.promote(urls, id, timeoutMs),
+      },
+    );
+    this.#leaseCalls = new LeaseCalls({
+      ...parts,
+      leadership: this.#leadership,
+      replica: this,
+      requestTimeoutMs: options.requestTimeoutMs,
+    });
+    this.#versionMonitor = new VersionMonitor({
+      ...parts,
+      memberId: options.memberId,
+      version: versionOfServer,
+      isLeader: () => this.isLeader,
+      versionsOf: (member) => parts.calls.versions(member.peerURLs),
+      setClusterVersion: (version) => this.#propose(...parts.stateMachine.versionCommand(version)),
+      endDowngrade: () => this.#propose(...parts.stateMachine.downgradeCommand(false, "")),
+    });
   }
 
   get isReady(): boolean {
@@ -107,29 +177,64 @@ export class MemberReplica implements Replica {
   }
 
   get raftTerm(): number {
-    return this.#raft.term;
+    return this.#raw.term;
   }
 
   get isLeader(): boolean {
-    return this.#raft.leader === this.memberId;
+    return this.#raw.role === "leader";
   }
 
-  /** Becomes leader and applies what the log holds; resolves when requests may come. */
-  async start(): Promise<void> {
-    this.#raft.campaign();
-    this.#step();
-    await this.#untilApplied(this.#raft.lastIndex);
-    this.lessor.promote(this.#clock.now(), 0);
+  get isLearner(): boolean {
+    return this.#membership.isLearner(this.memberId);
+  }
+
+  /** Since when no leader is known, in the clock's milliseconds; undefined while one is. */
+  get leaderlessSinceMs(): number | undefined {
+    return this.#leadership.leaderlessSinceMs;
+  }
+
+  /**
+   * Begins to take part. A member that is alone leads and has applied its log when this resolves; one of several
+   * goes on finding a leader meanwhile.
+   */
+  async start(peers: readonly { readonly id: bigint; readonly urls: readonly string[] }[] = []) {
+    this.#transport.start(this.#transportHandler());
+    for (const { id, urls } of peers) this.#transport.addPeer(id, urls);
+    for (const member of this.#membership.list()) {
+      if (member.ID !== this.memberId) this.#transport.addPeer(member.ID, member.peerURLs);
+    }
+    this.#snapshots.start({
+      appliedIndex: () => this.#appliedIndex,
+      onFailed: (id) => this.#raw.reportSnapshot(id, false),
+    });
+    this.#loop.isAlone = this.#isAlone();
+    this.#scheduleRaftTick();
+    this.#scheduleTick();
+    this.#loop.run();
+    if (this.#loop.isAlone) await this.#untilLeading();
     this.#isStarted = true;
     this.#serving = true;
     this.#housekeeping.start();
-    this.#scheduleTick();
+    this.#versionMonitor.start();
   }
 
   /** Tells the cluster this member's name and where clients reach it; then the member is ready. */
   async publish(attributes: MemberAttributes): Promise<void> {
-    for (const [field, message] of this.#stateMachine.publishCommands(this.memberId, attributes)) {
-      await this.proposeAsync(field, message);
+    const commands = this.#stateMachine.publishCommands(this.memberId, attributes);
+    if (this.#isAlone() && this.clusterVersion === "") {
+      commands.push(this.#stateMachine.versionCommand(versionOfStorage));
+    }
+    for (const [field, message] of commands) {
+      for (;;) {
+        try {
+          await this.proposeAsync(field, message);
+          break;
+        } catch (error) {
+          // Alone there is nobody to wait for; else a leader or a quorum may come back.
+          if (this.#failure || this.#closing || this.#isAlone()) throw error;
+          await this.#leadership.changed(publishRetryMs);
+        }
+      }
     }
     this.#ready = true;
   }
@@ -147,24 +252,16 @@ export class MemberReplica implements Replica {
       receiver?.onFailed(ticket, refusal.code, refusal.message);
       return;
     }
-    const data = encodeCommand(field, this.#nextRequestId++, message, start, end);
+    const counter = this.#ids.next();
+    const data = encodeCommand(field, this.#ids.prefix, counter, message, start, end);
     if (data.length > this.#options.maxRequestBytes) {
-      receiver?.onFailed(
-        ticket,
-        EtcdErrors.requestTooLarge.code,
-        EtcdErrors.requestTooLarge.message,
-      );
+      const { code, message: text } = EtcdErrors.requestTooLarge;
+      receiver?.onFailed(ticket, code, text);
       return;
     }
-    if (!this.#proposals.add({ type: EntryType.normal, data }, receiver, ticket)) {
-      receiver?.onFailed(
-        ticket,
-        EtcdErrors.tooManyRequests.code,
-        EtcdErrors.tooManyRequests.message,
-      );
-      return;
-    }
-    this.#queueStep();
+    const proposal = { type: EntryType.normal, data };
+    this.#proposals.add(counter, proposal, receiver, ticket, this.#clock.now());
+    this.#loop.queueRun();
   }
 
   proposeAsync(field: CommandField, message: Uint8Array): Promise<Uint8Array> {
@@ -173,19 +270,30 @@ export class MemberReplica implements Replica {
     });
   }
 
-  /** With one voter, what is applied is all that was ever acknowledged: reads need no round. */
+  /** Alone, what is applied is all that was ever acknowledged, once an entry of the own term is: no round needed. */
   canReadNow(): boolean {
-    return this.#serving;
+    return this.#serving && this.#loop.isAlone && this.#leadsSinceTerm === this.#raw.term;
   }
 
   readIndex(receiver: TicketReceiver, ticket: number): void {
-    if (this.canReadNow()) receiver.onReadable(ticket);
-    else receiver.onFailed(ticket, EtcdErrors.stopped.code, EtcdErrors.stopped.message);
+    if (this.canReadNow()) {
+      receiver.onReadable(ticket);
+      return;
+    }
+    const refusal = this.#failure || this.#closing ? EtcdErrors.stopped : undefined;
+    if (refusal || !this.#reads.add(receiver, ticket, this.#clock.now())) {
+      const { code, message } = refusal ?? EtcdErrors.tooManyRequests;
+      receiver.onFailed(ticket, code, message);
+      return;
+    }
+    this.#loop.queueRun();
   }
 
   readIndexAsync(): Promise<void> {
     if (this.canReadNow()) return Promise.resolve();
-    return Promise.reject(toStatusError(EtcdErrors.stopped));
+    return new Promise((resolve, reject) => {
+      this.readIndex(new PromiseReceiver(() => resolve(), reject), 0);
+    });
   }
 
   header(): ResponseHeader {
@@ -193,7 +301,7 @@ export class MemberReplica implements Replica {
       clusterId: this.clusterId,
       memberId: this.memberId,
       revision: this.store.currentRevision,
-      raftTerm: this.#raft.term,
+      raftTerm: this.#raw.term,
     };
   }
 
@@ -209,13 +317,21 @@ export class MemberReplica implements Replica {
       dbSizeBytes: size.totalBytes,
       dbSizeInUseBytes: size.inUseBytes,
       quotaBytes: this.#quota.bytesMax,
-      leader: this.#raft.leader,
-      raftIndex: this.#raft.commitIndex,
-      raftTerm: this.#raft.term,
+      leader: this.#raw.leader,
+      raftIndex: this.#raw.commit,
+      raftTerm: this.#raw.term,
       appliedIndex: this.#appliedIndex,
-      isLearner: false,
-      errors: this.#raft.leader === 0n ? [...errors, "etcdserver: no leader"] : errors,
+      isLearner: this.isLearner,
+      errors: this.#raw.leader === 0n ? [...errors, "etcdserver: no leader"] : errors,
     };
+  }
+
+  raftStatus(): RaftStatus {
+    return this.#raw.status();
+  }
+
+  peers(): readonly PeerHealth[] {
+    return this.#transport.health();
   }
 
   members(): readonly Member[] {
@@ -224,6 +340,10 @@ export class MemberReplica implements Replica {
 
   get clusterVersion(): string {
     return this.#membership.clusterVersion;
+  }
+
+  get downgrade(): DowngradeInfo {
+    return this.#membership.downgrade;
   }
 
   whenCompacted(): Promise<void> {
@@ -238,50 +358,103 @@ export class MemberReplica implements Replica {
     return this.#proposals.pending;
   }
 
-  async renewLease(id: bigint): Promise<number> {
-    for (;;) {
-      const ttl = this.lessor.renew(id, this.#clock.now());
-      if (ttl >= 0) {
-        this.metrics.leasesRenewed.value += 1;
-        return ttl;
-      }
-      if (ttl === RenewResult.needsCheckpoint) await this.#clearCheckpoint(id);
-      else if (ttl === RenewResult.expired) {
-        const isGone = await new Promise<boolean>((resolve) =>
-          this.lessor.whenRevoked(id, resolve),
-        );
-        if (isGone) throw toStatusError(EtcdErrors.leaseNotFound);
-      } else if (ttl === RenewResult.notFound) throw toStatusError(EtcdErrors.leaseNotFound);
-      else throw toStatusError(EtcdErrors.notLeader);
-    }
+  renewLease(id: bigint): Promise<number> {
+    return this.#leaseCalls.renew(id);
   }
 
-  /** A renewed lease must not fall back to the remaining time that the log remembers. */
-  async #clearCheckpoint(id: bigint): Promise<void> {
-    const request = LeaseCheckpointRequest.fromPartial({
-      checkpoints: [{ ID: id, remainingTTL: 0 }],
-    });
-    const message = LeaseCheckpointRequest.encode(request).finish();
-    await this.proposeAsync(CommandField.leaseCheckpoint, message);
+  leaseTimes(id: bigint, withKeys: boolean): Promise<LeaseTimes | undefined> {
+    return this.#leaseCalls.times(id, withKeys);
   }
 
-  /** Answers what is under way, flushes and closes everything. */
+  addMember(peerUrls: readonly string[], isLearner: boolean): Promise<Member> {
+    return this.#reconfigurer.addMember(peerUrls, isLearner);
+  }
+
+  removeMember(id: bigint): Promise<void> {
+    return this.#reconfigurer.removeMember(id);
+  }
+
+  updateMember(id: bigint, peerUrls: readonly string[]): Promise<void> {
+    return this.#reconfigurer.updateMember(id, peerUrls);
+  }
+
+  async promoteMember(id: bigint): Promise<void> {
+    await this.#reconfigurer.promoteMember(id);
+  }
+
+  /** As `promoteMember` for a member that is asked as the leader; refuses when it is not. */
+  promoteHere(id: bigint): Promise<readonly Member[]> {
+    return this.#reconfigurer.promoteHere(id);
+  }
+
+  moveLeader(id: bigint): Promise<void> {
+    return this.#reconfigurer.moveLeader(id);
+  }
+
+  /** Hands leadership on, answers what is under way, flushes and closes everything. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async #close(): Promise<void> {
-    this.#tick?.cancel();
     this.#serving = false;
     this.#ready = false;
-    if (this.#appendingBatch || this.#proposals.waiting > 0) {
-      await new Promise<void>((resolve) => {
-        this.#whenIdle = resolve;
-      });
-    }
+    this.#versionMonitor.stop();
+    await this.#handLeadershipOn();
+    await this.#drain();
+    this.#raftTick?.cancel();
+    this.#tick?.cancel();
+    this.#loop.stop();
+    this.#refuseAll(EtcdErrors.stopped);
+    await this.#transport.close();
+    await this.#snapshots.close();
     await this.#housekeeping.stop();
     await this.#log.close();
+  }
+
+  /** Alone, everything under way gets its outcome; else it may depend on others, who are not waited for long. */
+  async #drain(): Promise<void> {
+    if (this.#isDrained()) return;
+    const timer = this.#loop.isAlone
+      ? undefined
+      : this.#clock.setTimer(drainMs, () => this.#whenDrained?.());
+    await new Promise<void>((resolve) => {
+      this.#whenDrained = resolve;
+    });
+    timer?.cancel();
+  }
+
+  #isDrained(): boolean {
+    return this.#loop.isIdle && this.#proposals.waiting === 0 && this.#proposals.pending === 0;
+  }
+
+  /** So that the others need not wait for an election. */
+  async #handLeadershipOn(): Promise<void> {
+    if (this.#failure || !this.isLeader || this.#loop.isAlone) return;
+    const active = new Set(
+      this.peers()
+        .filter((peer) => peer.activeSinceMs !== undefined)
+        .map((peer) => peer.id),
+    );
+    const best = this.raftStatus()
+      .progress.filter((one) => one.id !== this.memberId && !one.isLearner && active.has(one.id))
+      .sort((a, b) => b.match - a.match)[0];
+    if (!best) return;
+    this.#transferTo(best.id);
+    const deadlineMs = this.#clock.now() + this.#options.electionTimeoutMs;
+    while (this.isLeader && this.#clock.now() < deadlineMs) await this.#pause(5);
+  }
+
+  #transferTo(id: bigint): void {
+    this.#raw.transferLeader(id);
+    this.#loop.queueRun();
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#clock.setTimer(ms, resolve);
+    });
   }
 
   #refusal(
@@ -291,6 +464,8 @@ export class MemberReplica implements Replica {
     end: number,
   ): EtcdError | undefined {
     if (this.#failure || this.#closing) return EtcdErrors.stopped;
+    if (!this.#proposals.hasRoom) return EtcdErrors.tooManyRequests;
+    if (this.#loop.isLogFull) return EtcdErrors.noSpace;
     if (this.#quota.fits(field, message, start, end)) {
       if (this.store.overlayBytes <= this.#options.flushBytes * 16) return undefined;
       return this.#housekeeping.isDatabaseFull ? EtcdErrors.noSpace : EtcdErrors.tooManyRequests;
@@ -299,89 +474,108 @@ export class MemberReplica implements Replica {
     return EtcdErrors.noSpace;
   }
 
-  #queueStep(): void {
-    if (this.#stepQueued || this.#appendingBatch) return;
-    this.#stepQueued = true;
-    // After all sockets that are readable now have been read: what they bring is one batch.
-    setImmediate(() => {
-      this.#stepQueued = false;
-      this.#step();
+  async #propose(field: CommandField, message: Uint8Array): Promise<void> {
+    await this.proposeAsync(field, message);
+  }
+
+  #proposeConfChange(change: ConfChangeRequest): Promise<void> {
+    if (this.#failure || this.#closing) return Promise.reject(toStatusError(EtcdErrors.stopped));
+    const counter = this.#ids.next();
+    const data = encodeConfChange({ ...change, id: this.#ids.toBigInt(counter) });
+    return new Promise((resolve, reject) => {
+      const receiver = new PromiseReceiver(() => resolve(), reject);
+      const proposal = { type: EntryType.confChange, data };
+      this.#proposals.add(counter, proposal, receiver, 0, this.#clock.now());
+      this.#loop.queueRun();
     });
   }
 
-  /** Starts writing what waits, when the disk is free; then applies what has become durable. */
-  #step(): void {
-    if (this.#appendingBatch || this.#failure) return;
-    this.#append(undefined);
+  #nextReadContext(): Uint8Array {
+    this.metrics.readRounds.value += 1;
+    const context = Buffer.allocUnsafe(8);
+    context.writeBigUInt64BE(this.#ids.toBigInt(this.#ids.next()));
+    return context;
   }
 
-  #append(finished: AppendedBatch | undefined): void {
-    const batch = this.#proposals.waiting > 0 ? this.#proposals.takeWaiting() : undefined;
-    const firstIndex = batch ? this.#raft.propose(batch.proposals) : 0;
-    const ready = this.#raft.ready();
-    if (ready.entries.length > 0) {
-      const appended: AppendedBatch = {
-        firstIndex,
-        lastIndex: (ready.entries[ready.entries.length - 1] as Entry).index,
-        batch,
-        startedMs: this.#clock.now(),
-        timedOut: false,
-      };
-      this.#appendingBatch = appended;
-      this.#log
-        .append(ready.entries, ready.hardState, true)
-        .then(
-          () => this.#onDurable(appended),
-          (error: unknown) => this.#onAppendFailed(appended, error),
-        )
-        .catch((error: unknown) => this.#onBug(appended, error));
+  #transportHandler(): TransportHandler {
+    return {
+      onMessages: (messages) => this.#loop.receive(messages),
+      onUnreachable: (id) => this.#raw.reportUnreachable(id),
+      onSnapshotSent: (id, ok) => {
+        this.#snapshots.onSent(id);
+        this.#raw.reportSnapshot(id, ok);
+        this.#loop.queueRun();
+      },
+      isRemoved: (id) => this.#membership.isRemoved(id),
+      onRemovedFromCluster: () => this.#removed(),
+      snapshotPath: (index) => this.#snapshots.pathFor(index),
+      onSnapshot: async (message, path) => {
+        this.#snapshots.received(message, path);
+        this.#loop.receive([message]);
+      },
+    };
+  }
+
+  #removed(): void {
+    const { onRemoved } = this;
+    this.onRemoved = undefined;
+    onRemoved?.();
+  }
+
+  #onSoftState(state: SoftState): void {
+    const { leader, role } = state;
+    if (this.#leadership.onSoftState({ leader, role })) {
+      this.#reads.restart();
+      this.#loop.queueRun();
     }
-    if (ready.committed.length > 0) this.#apply(ready.committed, finished);
-    if (!this.#appendingBatch) this.#whenIdle?.();
+    if (role !== "leader") this.#leadsSinceTerm = 0;
   }
 
-  #onDurable(appended: AppendedBatch): void {
-    this.metrics.walFsyncSeconds.observe((this.#clock.now() - appended.startedMs) / 1000);
-    this.metrics.walBytes.value += appended.batch?.bytes ?? 0;
-    this.#appendingBatch = undefined;
-    this.#raft.persisted(appended.lastIndex);
-    this.#append(appended);
-  }
-
-  /** The disk is full or failed: nothing of the batch was promised to anyone, so it is refused as a whole. */
-  #onAppendFailed(appended: AppendedBatch, error: unknown): void {
-    this.#appendingBatch = undefined;
-    this.#raft.appendFailed();
-    // Before it serves, a member has nothing to go on with: whoever starts it is told at once.
-    const isFull = error instanceof WalFullError && this.#isStarted;
-    if (!isFull) this.#fail(error as Error);
-    const refusal = isFull ? EtcdErrors.noSpace : EtcdErrors.stopped;
-    this.#settleFailed(appended.batch, refusal);
-    if (this.#failure) {
-      while (this.#proposals.waiting > 0)
-        this.#settleFailed(this.#proposals.takeWaiting(), refusal);
+  #onInstalled(index: number): void {
+    this.#appliedIndex = index;
+    this.#loop.isAlone = this.#isAlone();
+    const others = this.#membership.list().filter((member) => member.ID !== this.memberId);
+    const ids = new Set(others.map((member) => member.ID));
+    for (const { id } of this.peers()) if (!ids.has(id)) this.#transport.removePeer(id);
+    for (const { ID, peerURLs } of others) {
+      this.#transport.addPeer(ID, peerURLs);
+      this.#transport.updatePeer(ID, peerURLs);
     }
-    if (this.#proposals.waiting > 0) this.#queueStep();
-    else this.#whenIdle?.();
+    this.metrics.snapshotsInstalled.value += 1;
   }
 
-  /** Applying failed in a way that must not be: the state is unsure, so the member ends and says so to all. */
-  #onBug(appended: AppendedBatch, error: unknown): void {
-    this.#fail(error as Error);
-    this.#settleFailed(appended.batch, EtcdErrors.stopped);
-    if (this.#proposals.waiting > 0) {
-      this.#settleFailed(this.#proposals.takeWaiting(), EtcdErrors.stopped);
+  /** Called by the state machine when a change of members is applied. */
+  onMembership(effect: MembershipEffect): void {
+    this.#loop.isAlone = this.#isAlone();
+    if (effect.id === this.memberId) {
+      // The others are told first that this is committed.
+      if (effect.kind === "removed") this.#clock.setTimer(1000, () => this.#removed());
+      return;
     }
-    if (!this.#appendingBatch) this.#whenIdle?.();
+    if (effect.kind === "added") this.#transport.addPeer(effect.id, effect.peerUrls);
+    else if (effect.kind === "updated") this.#transport.updatePeer(effect.id, effect.peerUrls);
+    else if (effect.kind === "removed") this.#transport.removePeer(effect.id);
   }
 
-  #settleFailed(batch: ProposalBatch | undefined, refusal: EtcdError): void {
-    if (!batch) return;
-    this.#proposals.settled(batch);
-    this.metrics.proposalsFailed.value += batch.size;
-    for (let i = 0; i < batch.size; i++) {
-      batch.receivers[i]?.onFailed(batch.tickets[i] as number, refusal.code, refusal.message);
+  #isAlone(): boolean {
+    const { voters, learners, votersOutgoing, learnersNext } = this.#raw.status().confState;
+    const others = learners.length + votersOutgoing.length + learnersNext.length;
+    return voters.length === 1 && voters[0] === this.memberId && others === 0;
+  }
+
+  /** There is no space for the log. Alone, nobody else knows of what could not be written: it is refused and forgotten. */
+  #onLogFull(): boolean {
+    if (!this.#isStarted) {
+      // Before it serves, a member has nothing to go on with: whoever starts it is told at once.
+      this.#fail(new Error("no space for the log"));
+      return false;
     }
+    if (!this.#loop.isAlone) {
+      void this.#handLeadershipOn();
+      return false;
+    }
+    this.#refuse(this.#proposals.takeAll(), () => EtcdErrors.noSpace);
+    return true;
   }
 
   #fail(error: Error): void {
@@ -389,94 +583,102 @@ export class MemberReplica implements Replica {
     this.#failure = error;
     this.#serving = false;
     this.#ready = false;
+    this.#loop.stop();
+    this.#refuseAll(EtcdErrors.stopped);
+    this.#whenDrained?.();
+    for (const waiter of this.#leadWaiters.splice(0)) waiter.reject(error);
     this.onFatal?.(error);
   }
 
-  #apply(committed: readonly Entry[], finished: AppendedBatch | undefined): void {
+  #refuseAll(refusal: EtcdError): void {
+    this.#refuse(this.#proposals.takeAll(), () => refusal);
+    this.#reads.endOlderThan(Number.POSITIVE_INFINITY, () => refusal);
+  }
+
+  #refuse(proposals: readonly PendingProposal[], why: (startedMs: number) => EtcdError): void {
+    this.metrics.proposalsFailed.value += proposals.length;
+    for (const { receiver, ticket, startedMs } of proposals) {
+      const { code, message } = why(startedMs);
+      receiver.onFailed(ticket, code, message);
+    }
+  }
+
+  #apply(entries: readonly Entry[]): void {
     const machine = this.#stateMachine;
-    const writer = machine.writer;
-    const batch = finished?.batch;
-    const firstIndex = finished?.firstIndex ?? 0;
-    for (const entry of committed) {
+    const { writer } = machine;
+    const term = this.#raw.term;
+    for (const entry of entries) {
       assert(
         entry.index === this.#appliedIndex + 1,
         `entry ${entry.index} is applied out of order`,
       );
-      const refusal = machine.apply(entry, this.#raft.term);
+      const refusal = machine.apply(entry, term);
       this.#appliedIndex = entry.index;
-      const position = entry.index - firstIndex;
-      if (!batch || position < 0 || position >= batch.size) continue;
-      const receiver = batch.receivers[position];
-      if (!receiver) continue;
-      batch.receivers[position] = undefined;
-      const ticket = batch.tickets[position] as number;
+      if (machine.idPrefix !== this.#ids.prefix) continue;
+      const pending = this.#proposals.take(machine.idCounter);
+      if (!pending) continue;
+      const { receiver, ticket } = pending;
       if (refusal) receiver.onFailed(ticket, refusal.code, refusal.message);
       else receiver.onApplied(ticket, writer.buffer, writer.start, writer.end);
     }
-    if (batch) this.#proposals.settled(batch);
-    this.#raft.compact(this.#appliedIndex);
-    this.#housekeeping.afterApply();
-    if (this.#appliedWaiters.length > 0) this.#wakeAppliedWaiters();
+    this.#afterApply();
   }
 
-  readonly #appliedWaiters: { readonly index: number; readonly resolve: () => void }[] = [];
+  #afterApply(): void {
+    if (this.isLeader && this.#leadsSinceTerm !== this.#raw.term) {
+      if (this.#stateMachine.appliedTerm === this.#raw.term) this.#beginToLead();
+    }
+    this.#housekeeping.afterApply();
+  }
 
-  #untilApplied(index: number): Promise<void> {
-    if (this.#appliedIndex >= index) return Promise.resolve();
+  /** The first entry of this leader's term is applied. */
+  #beginToLead(): void {
+    this.#leadsSinceTerm = this.#raw.term;
+    this.#leadership.begin(this.#loop.isAlone);
+    for (const waiter of this.#leadWaiters.splice(0)) waiter.resolve();
+    if (!this.#loop.isAlone) void this.#versionMonitor.check();
+  }
+
+  readonly #leadWaiters: { resolve(): void; reject(error: Error): void }[] = [];
+
+  #untilLeading(): Promise<void> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    if (this.#leadsSinceTerm > 0) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      this.#appliedWaiters.push({ index, resolve });
-      const before = this.onFatal;
-      this.onFatal = (error) => {
-        before?.(error);
-        reject(error);
-      };
+      this.#leadWaiters.push({ resolve, reject });
     });
   }
 
-  #wakeAppliedWaiters(): void {
-    for (let i = this.#appliedWaiters.length - 1; i >= 0; i--) {
-      const waiter = this.#appliedWaiters[i] as { index: number; resolve: () => void };
-      if (waiter.index > this.#appliedIndex) continue;
-      this.#appliedWaiters.splice(i, 1);
-      waiter.resolve();
-    }
+  #scheduleRaftTick(): void {
+    this.#raftTick = this.#clock.setTimer(
+      this.#options.heartbeatMs,
+      () => {
+        if (this.#failure) return;
+        this.#loop.tick();
+        this.#scheduleRaftTick();
+      },
+      { unref: true },
+    );
   }
 
   #scheduleTick(): void {
     this.#tick = this.#clock.setTimer(
       this.#options.flushIntervalMs,
       () => {
-        if (this.#closing) return;
+        if (this.#failure) return;
         this.#timeOutOld();
-        this.#housekeeping.tick();
+        if (!this.#closing) this.#housekeeping.tick();
         this.#scheduleTick();
       },
       { unref: true },
     );
   }
 
-  /**
-   * A disk that does not answer: the waiting clients are told. What is being written stays in flight and may
-   * still be applied; what waits behind it never will be.
-   */
+  /** Whoever waits too long is told. What was handed on may still be applied. */
   #timeOutOld(): void {
-    const appended = this.#appendingBatch;
-    if (!appended) return;
-    if (this.#clock.now() - appended.startedMs < this.#options.requestTimeoutMs) return;
-    if (this.#proposals.waiting > 0) {
-      this.#settleFailed(this.#proposals.takeWaiting(), EtcdErrors.timeout);
-    }
-    const { batch } = appended;
-    if (!batch || appended.timedOut) return;
-    appended.timedOut = true;
-    for (let i = 0; i < batch.size; i++) {
-      const receiver = batch.receivers[i];
-      batch.receivers[i] = undefined;
-      receiver?.onFailed(
-        batch.tickets[i] as number,
-        EtcdErrors.timeout.code,
-        EtcdErrors.timeout.message,
-      );
-    }
+    const startedMs = this.#clock.now() - this.#options.requestTimeoutMs;
+    const why = (startMs: number) => this.#leadership.refusalOfTimeout(startMs);
+    this.#refuse(this.#proposals.takeOlderThan(startedMs), why);
+    if (this.#reads.waiting > 0) this.#reads.endOlderThan(startedMs, why);
   }
 }

@@ -1,16 +1,22 @@
 // What a committed entry means: finds the command in it and applies it to the store, the leases, the
 // alarms or the membership. The same entries in the same order give the same state on every member.
 
-import { assert } from "../base/assert.ts";
 import { asBuffer } from "../base/bytes.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
+import {
+  decodeMembershipChange,
+  type MembershipChange,
+  membershipChangeOfV1,
+} from "../raft/confchange/conf-change.ts";
+import type { ConfState } from "../raft/message.ts";
 import { type Entry, EntryType } from "../raft/types.ts";
 import { decodeRequest, UnreadableRequest } from "../wire/decode-request.ts";
 import { type EtcdError, EtcdErrors } from "../wire/errors.ts";
 import {
   ClusterMemberAttrSetRequest,
   ClusterVersionSetRequest,
+  DowngradeInfoSetRequest,
 } from "../wire/generated/membership.ts";
 import { ConfChange } from "../wire/generated/raft.ts";
 import { AlarmRequest, AlarmResponse, TxnRequest } from "../wire/generated/rpc.ts";
@@ -19,8 +25,9 @@ import { AlarmSet, AlarmType } from "./alarm-set.ts";
 import { KvApplier } from "./apply-kv.ts";
 import { LeaseApplier } from "./apply-lease.ts";
 import { CommandView } from "./command.ts";
+import { confStateOf, decodeConfState, encodeConfState } from "./conf-state.ts";
 import type { MemberMetrics } from "./member-metrics.ts";
-import type { Membership } from "./membership.ts";
+import type { Membership, MembershipEffect } from "./membership.ts";
 import { costOfTxn } from "./quota.ts";
 import { type Alarm, CommandField } from "./replica-types.ts";
 
@@ -36,28 +43,47 @@ export interface StateMachineParts {
   readonly metrics: MemberMetrics;
   /** Monotonic milliseconds. */
   readonly now: () => number;
+  /** Hands a committed change of members to the core; returns who votes from now on. */
+  readonly changeVoters: (change: MembershipChange) => ConfState;
+  /** Someone was added, removed, promoted, or is reached elsewhere. */
+  readonly onMembership: (effect: MembershipEffect) => void;
 }
 
 /** Rows of the meta table that the state machine owns. */
-export const MetaKey = { alarms: "alarms", members: "members", term: "term" } as const;
+export const MetaKey = {
+  alarms: "alarms",
+  members: "members",
+  term: "term",
+  /** Encoded raftpb.ConfState. */
+  confState: "confState",
+} as const;
 
-const versionOfCluster = "3.7.0";
+export type LoggedCommand = [field: CommandField, message: Uint8Array];
 
 export class StateMachine {
   /** After `apply` returned undefined, the writer's current message is the encoded reply. */
   readonly writer = new ReplyWriter();
   readonly alarms: AlarmSet;
+  #confState: ConfState;
   readonly #store: Store;
   readonly #membership: Membership;
   readonly #metrics: MemberMetrics;
   readonly #kv: KvApplier;
   readonly #lease: LeaseApplier;
   readonly #command = new CommandView();
+  readonly #changeVoters: (change: MembershipChange) => ConfState;
+  readonly #onMembership: (effect: MembershipEffect) => void;
+  /** Of the request in the entry that was applied last, as in request-id.ts; 0 and 0 when it had none. */
+  idPrefix = 0;
+  idCounter = 0;
   /** Of the last applied entry; stored with it. */
   #appliedTerm: number;
 
   constructor(options: StateMachineOptions, parts: StateMachineParts) {
     const { store, lessor, membership, metrics, now } = parts;
+    this.#changeVoters = parts.changeVoters;
+    this.#onMembership = parts.onMembership;
+    this.#confState = confStateOfStore(store, membership);
     this.#metrics = metrics;
     const header = new HeaderEncoder(options.clusterId, options.memberId);
     this.#store = store;
@@ -73,19 +99,33 @@ export class StateMachine {
     return this.#appliedTerm;
   }
 
+  /** Who votes after the last applied entry. */
+  get confState(): ConfState {
+    return this.#confState;
+  }
+
+  /** The store goes on from another state, as after a snapshot: reads again what is kept here. */
+  reload(): void {
+    this.#membership.load(this.#store.getMeta(MetaKey.members));
+    this.#confState = confStateOfStore(this.#store, this.#membership);
+    this.#appliedTerm = appliedTermOf(this.#store);
+    this.alarms.load(this.#store.getMeta(MetaKey.alarms));
+  }
+
   /** Applies one entry. Returns why its command was refused, or undefined; `term` goes into the reply. */
   apply(entry: Entry, term: number): EtcdError | undefined {
     if (entry.term !== this.#appliedTerm) {
       this.#appliedTerm = entry.term;
       this.#store.setMeta(MetaKey.term, Buffer.from(String(entry.term)));
     }
-    if (entry.type !== EntryType.normal) {
-      this.#applyConfChange(entry);
-      return undefined;
-    }
+    this.idPrefix = 0;
+    this.idCounter = 0;
+    if (entry.type !== EntryType.normal) return this.#applyConfChange(entry);
     // A new leader's empty entry.
     if (entry.data.length === 0) return undefined;
     const command = this.#command.read(entry.data);
+    this.idPrefix = command.idPrefix;
+    this.idCounter = command.idCounter;
     const data = asBuffer(entry.data);
     try {
       return this.#dispatch(command.field, data, command.start, command.end, term);
@@ -96,26 +136,28 @@ export class StateMachine {
     }
   }
 
-  /** What a member tells the cluster when it starts: its attributes, and the version if there is none. */
+  /** What a member tells the cluster when it starts: its name and where clients reach it. */
   publishCommands(
     memberId: bigint,
     attributes: { readonly name: string; readonly clientUrls: readonly string[] },
-  ): [CommandField, Uint8Array][] {
+  ): LoggedCommand[] {
     const request = ClusterMemberAttrSetRequest.fromPartial({
       memberID: memberId,
       memberAttributes: { name: attributes.name, clientUrls: [...attributes.clientUrls] },
     });
-    const commands: [CommandField, Uint8Array][] = [
+    return [
       [CommandField.clusterMemberAttrSet, ClusterMemberAttrSetRequest.encode(request).finish()],
     ];
-    if (this.#membership.clusterVersion !== versionOfCluster) {
-      const version = ClusterVersionSetRequest.fromPartial({ ver: versionOfCluster });
-      commands.push([
-        CommandField.clusterVersionSet,
-        ClusterVersionSetRequest.encode(version).finish(),
-      ]);
-    }
-    return commands;
+  }
+
+  versionCommand(ver: string): LoggedCommand {
+    const request = ClusterVersionSetRequest.fromPartial({ ver });
+    return [CommandField.clusterVersionSet, ClusterVersionSetRequest.encode(request).finish()];
+  }
+
+  downgradeCommand(enabled: boolean, ver: string): LoggedCommand {
+    const request = DowngradeInfoSetRequest.fromPartial({ enabled, ver });
+    return [CommandField.downgradeInfoSet, DowngradeInfoSetRequest.encode(request).finish()];
   }
 
   #dispatch(
@@ -155,6 +197,11 @@ export class StateMachine {
       case CommandField.clusterMemberAttrSet:
         this.#applyAttributes(decodeRequest(ClusterMemberAttrSetRequest, data, start, end));
         return this.#saveMembership();
+      case CommandField.downgradeInfoSet: {
+        const { enabled, ver } = decodeRequest(DowngradeInfoSetRequest, data, start, end);
+        this.#membership.setDowngrade({ enabled, targetVersion: ver });
+        return this.#saveMembership();
+      }
       default:
         throw new Error(`the log holds a command of an unknown kind: field ${field}`);
     }
@@ -208,15 +255,29 @@ export class StateMachine {
     this.#membership.setAttributes(request.memberID, name, clientUrls);
   }
 
-  #applyConfChange(entry: Entry): void {
-    assert(entry.type === EntryType.confChange, `unknown entry type ${entry.type}`);
-    const change = ConfChange.decode(entry.data);
-    const member = JSON.parse(Buffer.from(change.context ?? []).toString()) as {
-      readonly peerURLs: readonly string[];
-      readonly isLearner?: boolean;
-    };
-    this.#membership.add(change.nodeId ?? 0n, member.peerURLs, member.isLearner === true);
-    this.#saveMembership();
+  #applyConfChange(entry: Entry): EtcdError | undefined {
+    if (entry.type !== EntryType.confChange) {
+      // The second form: nobody proposes it here, and an empty one ends a joint configuration.
+      this.#setConfState(this.#changeVoters(decodeMembershipChange(entry.type, entry.data)));
+      return undefined;
+    }
+    const proposed = ConfChange.decode(entry.data);
+    const id = proposed.id ?? 0n;
+    this.idPrefix = Number(id >> 48n);
+    this.idCounter = Number(id & 0xffff_ffff_ffffn);
+    const { refusal, effect, change } = this.#membership.applyConfChange(proposed);
+    this.#setConfState(this.#changeVoters(membershipChangeOfV1(change)));
+    if (effect) {
+      this.#saveMembership();
+      this.#onMembership(effect);
+    }
+    this.writer.begin(0);
+    return refusal;
+  }
+
+  #setConfState(confState: ConfState): void {
+    this.#confState = confState;
+    this.#store.setMeta(MetaKey.confState, encodeConfState(confState));
   }
 
   #saveMembership(): undefined {
@@ -229,4 +290,10 @@ export class StateMachine {
 export function appliedTermOf(store: Store): number {
   const stored = store.getMeta(MetaKey.term);
   return stored ? Number(Buffer.from(stored).toString()) : 0;
+}
+
+/** Who votes, by a store's word. Databases of before there were clusters name the members only. */
+export function confStateOfStore(store: Store, membership: Membership): ConfState {
+  const stored = store.getMeta(MetaKey.confState);
+  return stored ? decodeConfState(stored) : confStateOf(membership.list());
 }

@@ -1,0 +1,188 @@
+// What is on a member's disk, or what a new member begins with: database and log, opened and brought
+// together. The log knows of an installed snapshot before the database does; a crash between the two is
+// mended here.
+
+import { join } from "node:path";
+import { Status, StatusError } from "../base/status.ts";
+import { Store } from "../mvcc/store.ts";
+import type { Entry, HardState } from "../raft/types.ts";
+import type { Backend } from "../storage/backend.ts";
+import { LmdbBackend } from "../storage/lmdb-backend.ts";
+import { MemoryBackend } from "../storage/memory-backend.ts";
+import { Wal } from "../wal/wal.ts";
+import type { Member } from "../wire/generated/rpc.ts";
+import { type Beginning, beginMember } from "./bootstrap.ts";
+import { forceNewCluster } from "./force-new-cluster.ts";
+import { type Log, MemoryLog } from "./log.ts";
+import { Membership } from "./membership.ts";
+import { noPeerClient, unreachable } from "./no-peers.ts";
+import type { MemberDependencies, MemberOptions } from "./open-member.ts";
+import { appliedTermOf, confStateOfStore, MetaKey } from "./state-machine.ts";
+
+export interface OpenedState {
+  readonly memberId: bigint;
+  readonly clusterId: bigint;
+  readonly database: MemberDatabase;
+  readonly store: Store;
+  readonly log: Log;
+  readonly hardState: HardState;
+  /** The last entry that the store has applied. */
+  readonly applied: { readonly index: number; readonly term: number };
+  /** The log after `applied`. */
+  readonly entries: readonly Entry[];
+  /** The first members of a cluster that is founded now; else empty. */
+  readonly founders: Beginning["founders"];
+  /** Whom to connect to until the log says who the members are. */
+  readonly knownMembers: readonly Member[];
+}
+
+/** The database in use; a snapshot puts another in its place. */
+export class MemberDatabase {
+  backend: Backend;
+
+  constructor(backend: Backend) {
+    this.backend = backend;
+  }
+
+  close(): Promise<void> {
+    return this.backend.close();
+  }
+}
+
+const noState: HardState = { term: 0, vote: 0n, commit: 0 };
+const versionOfServer = "3.7.3";
+
+export async function openState(
+  options: MemberOptions,
+  dependencies: MemberDependencies,
+): Promise<OpenedState> {
+  const { dataDir } = options;
+  if (dataDir === undefined) {
+    const beginning = await begin(options, dependencies);
+    return newState(beginning, new MemoryBackend(), new MemoryLog());
+  }
+  const folder = join(dataDir, "member", "wal");
+  const { disk } = dependencies;
+  const hasLog = (await disk.list(folder)).some((name) => name.endsWith(".wal"));
+  let backend = await openDatabase(dataDir, dependencies);
+  try {
+    const applied = appliedOf(backend);
+    if (!hasLog) {
+      refuseWithoutLog(folder, applied.index);
+      const beginning = await begin(options, dependencies);
+      const log = await createLog(folder, beginning, options, dependencies);
+      return newState(beginning, backend, log);
+    }
+    let opened = await openLog(folder, applied, options, dependencies);
+    const { snapshot } = opened.recovered;
+    if (snapshot.index > applied.index) {
+      // The crash came after the log had noted the snapshot, and before the database was replaced.
+      await opened.wal.close();
+      await backend.close();
+
+      backend = await openDatabase(dataDir, dependencies);
+      opened = await openLog(folder, appliedOf(backend), options, dependencies);
+    }
+    return await restartedState(options, backend, opened);
+  } catch (error) {
+    await backend.close();
+    throw error;
+  }
+}
+
+type OpenedLog = Awaited<ReturnType<typeof Wal.open>>;
+
+async function restartedState(
+  options: MemberOptions,
+  backend: Backend,
+  { wal, recovered }: OpenedLog,
+): Promise<OpenedState> {
+  const store = Store.open({}, { backend });
+  const applied = appliedOf(backend);
+  const state: OpenedState = {
+    memberId: recovered.nodeId,
+    clusterId: recovered.clusterId,
+    database: new MemberDatabase(backend),
+    store,
+    log: wal,
+    hardState: atLeast(recovered.hardState ?? noState, applied.index),
+    applied,
+    entries: recovered.entries,
+    founders: [],
+    knownMembers: [],
+  };
+  if (!options.forceNewCluster) return state;
+  const membership = new Membership(store.getMeta(MetaKey.members));
+  const { voters, learners, votersOutgoing } = confStateOfStore(store, membership);
+  const forced = forceNewCluster({
+    ...state,
+    memberIds: [...new Set([...voters, ...learners, ...votersOutgoing])],
+  });
+  await wal.append(forced.added, forced.hardState, true);
+  return { ...state, hardState: forced.hardState, entries: forced.entries };
+}
+
+/** A commit index is a hint that may be lost; what was applied was committed. */
+function atLeast(hardState: HardState, commit: number): HardState {
+  return hardState.commit >= commit ? hardState : { ...hardState, commit };
+}
+
+function newState(beginning: Beginning, backend: Backend, log: Log): OpenedState {
+  return {
+    memberId: beginning.memberId,
+    clusterId: beginning.clusterId,
+    database: new MemberDatabase(backend),
+    store: Store.open({}, { backend }),
+    log,
+    hardState: noState,
+    applied: { index: 0, term: 0 },
+    entries: [],
+    founders: beginning.founders,
+    knownMembers: beginning.members,
+  };
+}
+
+function begin(options: MemberOptions, dependencies: MemberDependencies): Promise<Beginning> {
+  const { peerClient = noPeerClient, lookUpHost = unreachable } = dependencies;
+  return beginMember({ ...options, version: versionOfServer }, { peerClient, lookUpHost });
+}
+
+function openDatabase(
+  dataDir: string,
+  { openBackend }: MemberDependencies,
+): Promise<Backend> | Backend {
+  const path = join(dataDir, "member", "db");
+  return openBackend ? openBackend(path) : LmdbBackend.open({ path });
+}
+
+function appliedOf(backend: Backend): { readonly index: number; readonly term: number } {
+  const store = Store.open({}, { backend });
+  return { index: store.consistentIndex, term: appliedTermOf(store) };
+}
+
+function refuseWithoutLog(folder: string, appliedIndex: number): void {
+  if (appliedIndex === 0) return;
+  throw new StatusError(
+    Status.DATA_LOSS,
+    `Cannot open ${folder}: the log is missing, but the database holds data up to entry ${appliedIndex}. Put the log back, or restore a backup into an empty data directory.`,
+  );
+}
+
+function createLog(
+  folder: string,
+  { memberId, clusterId }: Beginning,
+  { walSegmentBytes: segmentBytes, walKeptSegments: keptSegments }: MemberOptions,
+  { disk }: MemberDependencies,
+): Promise<Wal> {
+  const options = { folder, nodeId: memberId, clusterId, segmentBytes, keptSegments };
+  return Wal.create(options, { disk });
+}
+
+function openLog(
+  folder: string,
+  from: { readonly index: number; readonly term: number },
+  { walSegmentBytes: segmentBytes, walKeptSegments: keptSegments }: MemberOptions,
+  { disk }: MemberDependencies,
+): Promise<OpenedLog> {
+  return Wal.open({ folder, from, segmentBytes, keptSegments }, { disk });
+}
