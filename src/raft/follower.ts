@@ -61,6 +61,7 @@ function hearLeader(core: RaftCore, message: Message): void {
 /** Takes entries over, or says where this log may still agree with the leader's. */
 export function handleAppend(core: RaftCore, message: Message): void {
   const { log } = core;
+  if (!followEachOther(message)) return;
   const answer = makeMessage(MessageType.appResp, message.from);
   if (message.index < log.committed) {
     answer.index = log.committed;
@@ -81,6 +82,13 @@ export function handleAppend(core: RaftCore, message: Message): void {
     answer.logTerm = hint.term;
   }
   core.send(answer);
+}
+
+/** A log with a gap could not be repaired: nothing else checks what comes from the network. */
+function followEachOther({ index, entries }: Message): boolean {
+  if (entries.length === 0) return true;
+  const last = entries[entries.length - 1];
+  return entries[0]?.index === index + 1 && last?.index === index + entries.length;
 }
 
 export function handleHeartbeat(core: RaftCore, message: Message): void {

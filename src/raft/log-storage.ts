@@ -9,7 +9,10 @@ import type { Entry, HardState } from "./types.ts";
 
 export interface InitialLog {
   readonly hardState: HardState;
-  /** What the entries come after; index 0 for a log that begins at its beginning. */
+  /**
+   * What the entries come after; index 0 for a log that begins at its beginning. Its configuration is
+   * the one in force when everything up to RaftConfig.applied is applied.
+   */
   readonly snapshot: SnapshotMetadata;
   readonly entries: readonly Entry[];
 }

@@ -210,16 +210,18 @@ export class RaftLog {
     return this.unstable.snapshot ?? this.storage.snapshotSource();
   }
 
-  /** Takes over what an earlier run made durable. */
+  /**
+   * Takes over what an earlier run made durable and applied. What is applied was committed, also when
+   * the hard state that says so was not written any more.
+   */
   load(hardState: HardState, applied: number): void {
-    const { commit } = hardState;
-    if (hardState.term !== 0 || hardState.vote !== 0n || commit !== 0) {
-      assert(
-        commit >= this.committed && commit <= this.lastIndex(),
-        `commit ${commit} is not within [${this.committed}, ${this.lastIndex()}]`,
-      );
-      this.committed = commit;
-    }
+    const committed = Math.max(hardState.commit, applied);
+    const isNew = hardState.term === 0 && hardState.vote === 0n && committed === 0;
+    assert(
+      isNew || (committed >= this.committed && committed <= this.lastIndex()),
+      `commit ${committed} is not within [${this.committed}, ${this.lastIndex()}]`,
+    );
+    if (!isNew) this.committed = committed;
     if (applied > 0) this.appliedTo(applied, nothing);
   }
 

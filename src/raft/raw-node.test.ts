@@ -180,6 +180,8 @@ describe("a start", () => {
       snapshot: { index: 5, term: 3, confState: confStateOf([1n, 2n, 3n]) },
       entries: [6, 7, 8, 9].map((index) => ({ term: 4, index, ...proposal(1) })),
     });
+    // It was applied, although the log does not know yet that it is committed.
+    expect(makeNode([], { storage, applied: 9 }).node.commit).toBe(9);
     const member = makeNode([], { storage, applied: 7 });
     const { term, vote, commit, applied, lastIndex, role } = member.node.status();
     expect([term, vote, commit, applied, lastIndex, role]).toEqual([4, 2n, 8, 7, 9, "follower"]);
@@ -262,6 +264,16 @@ describe("messages", () => {
     ]);
     expect(sent[1]?.entries).toEqual([{ term: 0, index: 0, ...proposal(7) }]);
     expect(makeNode([1n]).node.propose([])).toBe("dropped");
+  });
+
+  it("with a gap between their entries are ignored", () => {
+    const { node } = makeNode([1n, 2n]);
+    const append = makeMessage(MessageType.app, 1n, 2n, 3);
+    append.index = 5;
+    append.logTerm = 1;
+    append.entries = [6, 8].map((index) => ({ term: 3, index, ...proposal(1) }));
+    node.step(append);
+    expect([node.lastIndex, node.leader, node.ready().messages.length]).toEqual([5, 2n, 1]);
   });
 
   it("with what is no configuration change are dropped by the leader", () => {
