@@ -30,6 +30,7 @@ export class PeerServer {
     if (path !== paths.raft && !path.startsWith(`${paths.raft}/`)) return false;
     request.on("error", () => undefined);
     response.on("error", () => undefined);
+    if (request.method === "POST") response.once("finish", () => this.#linger(request));
     if (!this.#transport.isStarted) refuse(response, 503, "the member is starting or stopping");
     else if (path === paths.probing) this.#onProbe(response);
     else if (path === paths.raft) void this.#onMessage(request, response);
@@ -132,6 +133,17 @@ export class PeerServer {
     if (from !== undefined && urls) this.#transport.learnRemote(from, urls.split(","));
   }
 
+  /** An answer before the end of a long body: the sender gets time to hear it, not more. */
+  #linger(request: IncomingMessage): void {
+    if (request.complete) return;
+    const { clock, limits } = this.#context;
+    const cut = (): void => {
+      if (!request.complete) request.destroy();
+    };
+    const timer = clock.setTimer(limits.silenceMs, cut, { unref: true });
+    request.once("close", () => timer.cancel());
+  }
+
   #logRefusal(message: string, id: bigint): void {
     this.#context.log.warn(message, { "remote-peer-id": formatId(id) });
   }
@@ -171,7 +183,6 @@ function isMethod(request: IncomingMessage, response: ServerResponse, method: st
 
 function refuse(response: ServerResponse, status: number, text: string): void {
   if (response.headersSent) return;
-  closeAfter(response);
   response
     .writeHead(status, {
       "Content-Type": "text/plain; charset=utf-8",
@@ -181,15 +192,7 @@ function refuse(response: ServerResponse, status: number, text: string): void {
 }
 
 function refuseJson(response: ServerResponse, status: number, text: string): void {
-  closeAfter(response);
   response
     .writeHead(status, { "Content-Type": "application/json" })
     .end(JSON.stringify({ message: text }));
-}
-
-/** A body that was not read to its end may be large: it is not waited for. */
-function closeAfter(response: ServerResponse): void {
-  if (response.req.method === "POST" && !response.req.complete) {
-    response.setHeader("Connection", "close");
-  }
 }

@@ -44,6 +44,7 @@ export class SnapshotReceiver {
       return { status: 400, text };
     } finally {
       this.#underWay--;
+      await body.end();
     }
   }
 
@@ -166,7 +167,7 @@ class BodyReader {
   constructor(context: PeerContext, request: IncomingMessage) {
     this.#context = context;
     this.#request = request;
-    this.#pieces = request[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    this.#pieces = request.iterator({ destroyOnReturn: false })[Symbol.asyncIterator]();
   }
 
   /** Exactly so many bytes. What was announced and does not come takes no memory. */
@@ -202,5 +203,11 @@ class BodyReader {
     } finally {
       timer.cancel();
     }
+  }
+
+  /** What is left is read and forgotten: a sender that is cut off in mid-sentence would not hear why. */
+  async end(): Promise<void> {
+    await this.#pieces.return?.();
+    this.#request.resume();
   }
 }
