@@ -114,6 +114,10 @@ export class KvService {
       refuse(call, error);
       return;
     }
+    if (!range.serializable && this.#replica.isLearner) {
+      refuse(call, EtcdErrors.notSupportedForLearner);
+      return;
+    }
     if (range.serializable || this.#replica.canReadNow()) {
       if (range.isPlainGet) this.#serveGet(call, message, range.keyStart, range.keyEnd);
       else this.#serveRange(call, decodeRequest(RangeRequest, message, start, end));

@@ -2,6 +2,7 @@
 
 import { AuthService } from "../api/auth.ts";
 import { ClusterService } from "../api/cluster.ts";
+import { ClusterGuard } from "../api/cluster-guard.ts";
 import { registerGrpcMetrics } from "../api/grpc-metrics.ts";
 import { healthSourceOf } from "../api/health-source.ts";
 import { HttpPages, type Versions } from "../api/http.ts";
@@ -38,7 +39,10 @@ export function memberServices(
   log: Logger,
 ): MemberServices {
   const registry = new MetricRegistry();
+  const { electionTimeoutMs } = config;
+  const guard = new ClusterGuard({ clock: systemClock, electionTimeoutMs, replica: () => replica });
   const grpc = new GrpcServer({
+    interceptors: [guard],
     maxReceiveMessageBytes: config.maxRequestBytes + messageOverheadBytes,
     onHandlerError: (error, method) =>
       log.named("api/services").error("a handler failed", { method: method.path, error }),
@@ -62,7 +66,7 @@ export function memberServices(
     grpc,
     versions,
     pages: new HttpPages({
-      health: healthSourceOf(replica, config.electionTimeoutMs * 2 + 5000),
+      health: healthSourceOf(replica, electionTimeoutMs * 2 + 5000),
       registry,
       versions,
       log,
@@ -73,6 +77,7 @@ export function memberServices(
       watch.close();
       lease.close();
       health.shutdown();
+      guard.close();
     },
   };
   registerMemberMetrics(registry, {

@@ -76,11 +76,21 @@ async function filledStore(backend: Backend, puts = 50): Promise<Store> {
   }
   store.compact(20);
   const membership = new Membership(undefined);
-  membership.add(confState.voters[1] as bigint, ["http://a:1", "http://b<>:2"], false);
-  membership.setAttributes(confState.voters[1] as bigint, 'na"me', ["http://c:3"]);
-  membership.add(2n, ["http://d:1"], false);
-  membership.add(3n, ["http://e:1"], true);
-  membership.restore({ members: membership.list(), removed: [9n, 0xabcdn] });
+  const unstarted = { name: "", clientURLs: [], isLearner: false };
+  membership.restore({
+    members: [
+      {
+        ID: confState.voters[1] as bigint,
+        name: 'na"me',
+        peerURLs: ["http://a:1", "http://b<>:2"],
+        clientURLs: ["http://c:3"],
+        isLearner: false,
+      },
+      { ...unstarted, ID: 2n, peerURLs: ["http://d:1"] },
+      { ...unstarted, ID: 3n, peerURLs: ["http://e:1"], isLearner: true },
+    ],
+    removed: [9n, 0xabcdn],
+  });
   membership.setClusterVersion("3.7.0");
   const alarms = new AlarmSet(undefined);
   alarms.activate(2n, 1);
