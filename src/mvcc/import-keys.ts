@@ -45,8 +45,8 @@ function locationOf({ main, sub, chunkMain, chunkSub }: KeyMeta, isTombstone: bo
   return { main, sub, chunkMain, chunkSub, isTombstone };
 }
 
-/** As many keys as are sorted in one go: a few milliseconds. */
-const runKeys = 4096;
+/** As many keys as are sorted in one go: a millisecond or two. */
+const runKeys = 2048;
 
 export class ImportedKeys {
   readonly #byText = new Map<string, ImportedKey>();

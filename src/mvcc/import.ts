@@ -21,10 +21,10 @@ import { type VersionSection, VersionsTable } from "./versions-table.ts";
 /** Rows whose keys are written together. */
 const groupRowsDefault = 65_536;
 /** What goes with one commit, a few milliseconds of work. */
-const commitOperationsMax = 2000;
-const commitBytesMax = 1024 * 1024;
+const commitOperationsMax = 1000;
+const commitBytesMax = 512 * 1024;
 const commitsUnderWayMax = 2;
-const countedKeysPerStep = 4096;
+const countedKeysPerStep = 1024;
 
 export interface ImporterOptions {
   readonly groupRows?: number;

@@ -5,7 +5,7 @@ import { Status, StatusError } from "../../base/status.ts";
 import type { Clock } from "../../io/clock.ts";
 
 /** What a request may have to wait for the work at hand. */
-const sliceMsDefault = 2;
+const sliceMsDefault = 1;
 /** A clock that stands still, as in tests, must not keep everyone else waiting. */
 const piecesMax = 64;
 
