@@ -76,13 +76,13 @@ describe("the raft properties", () => {
   it("state machine safety and leader completeness", () => {
     const { found, report } = collect();
     const log = new CommittedLog(report);
-    log.noteApplied(1, 1, "x", "m1");
-    log.noteApplied(2, 1, "y", "m1");
-    log.noteApplied(1, 1, "x", "m2");
+    log.noteApplied(1, 1, "x", "m1", 1);
+    log.noteApplied(2, 1, "y", "m1", 1);
+    log.noteApplied(1, 1, "x", "m2", 1);
     log.checkLeader("m2", 2, { firstIndex: 1, lastIndex: 2, termAt: () => 1 });
     expect(found).toEqual([]);
     log.checkLeader("m3", 2, { firstIndex: 1, lastIndex: 1, termAt: () => 1 });
-    log.noteApplied(2, 2, "z", "m3");
+    log.noteApplied(2, 2, "z", "m3", 2);
     expect(found.map(({ property }) => property)).toEqual([
       "leader completeness",
       "state machine safety",

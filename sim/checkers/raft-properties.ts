@@ -71,6 +71,8 @@ export class LogMatching {
 
 interface Applied {
   readonly term: number;
+  /** The term of who applied it first: it was committed then, or earlier. */
+  readonly committedIn: number;
   readonly content: string;
   readonly member: string;
 }
@@ -92,10 +94,17 @@ export class CommittedLog {
     return this.#applied[index]?.term;
   }
 
-  noteApplied(index: number, term: number, content: string, member: string): void {
+  /** `currentTerm`: the member's own, not the entry's. */
+  noteApplied(
+    index: number,
+    term: number,
+    content: string,
+    member: string,
+    currentTerm: number,
+  ): void {
     const known = this.#applied[index];
     if (known === undefined) {
-      this.#applied[index] = { term, content, member };
+      this.#applied[index] = { term, content, member, committedIn: currentTerm };
       return;
     }
     if (known.term === term && known.content === content) return;
@@ -117,7 +126,7 @@ export class CommittedLog {
   ): void {
     for (let index = log.firstIndex; index < this.#applied.length; index++) {
       const committed = this.#applied[index];
-      if (committed === undefined || committed.term >= term) continue;
+      if (committed === undefined || committed.committedIn >= term) continue;
       const found = index > log.lastIndex ? undefined : log.termAt(index);
       if (found === committed.term) continue;
       this.#report({

@@ -64,6 +64,7 @@ export const noConfState: ConfState = {
   autoLeave: false,
 };
 
+const readyRoundsMax = 10_000;
 const nothing = Buffer.alloc(0);
 
 export class RaftMember {
@@ -83,6 +84,8 @@ export class RaftMember {
   #writing: Message[] = [];
   #diskFreeMs = 0;
   #applyFreeMs = 0;
+  /** Of a snapshot that the core has taken over and the disk does not have yet. */
+  #arrivingIndex = 0;
   readonly #founders: readonly bigint[];
 
   /** `founders`: empty for one that joins later. */
@@ -135,6 +138,7 @@ export class RaftMember {
     this.snapshot = snapshot;
     this.storage = new LogStorage({ hardState, snapshot: snapshot.metadata, entries });
     this.#loadState(snapshot);
+    this.#arrivingIndex = 0;
     this.guard(() => {
       this.node = this.createNode();
       this.#bootstrap();
@@ -223,8 +227,12 @@ export class RaftMember {
   protected respond(responses: readonly Message[]): void {
     for (const response of responses) {
       if (response.to === this.id) this.node.step(response);
-      else this.world.transmit(response);
+      else this.transmit(response);
     }
+  }
+
+  protected transmit(message: Message): void {
+    this.world.transmit(message);
   }
 
   protected apply(entry: Entry): void {
@@ -251,7 +259,10 @@ export class RaftMember {
     if (this.#draining) return;
     this.#draining = true;
     this.guard(() => {
-      while (this.isRunning && this.node.hasReady()) this.#handleReady();
+      for (let rounds = 0; this.isRunning && this.node.hasReady(); rounds++) {
+        if (rounds === readyRoundsMax) throw new Error("the core always wants something more");
+        this.#handleReady();
+      }
     });
     this.#draining = false;
     if (this.isRunning) this.world.afterStep(this);
@@ -275,11 +286,12 @@ export class RaftMember {
     for (const message of ready.messages) {
       if (message.to === localAppendThread) this.#handleAppend(message);
       else if (message.to === localApplyThread) this.#handleApply(message);
-      else this.world.transmit(message);
+      else this.transmit(message);
     }
   }
 
   #handleAppend(message: Message): void {
+    if (message.snapshot !== undefined) this.#arrivingIndex = message.snapshot.metadata.index;
     this.write(message, () => {
       this.guard(() => {
         if (message.snapshot !== undefined) this.#loadReceived(message.snapshot);
@@ -310,8 +322,8 @@ export class RaftMember {
       life.deliver(() => {
         this.guard(() => {
           for (const entry of message.entries) {
-            // A snapshot may have come in between.
-            if (entry.index > this.appliedIndex) this.apply(entry);
+            // What a snapshot stands for is not applied any more, from the moment that the core knows it.
+            if (entry.index > Math.max(this.appliedIndex, this.#arrivingIndex)) this.apply(entry);
           }
           this.respond(message.responses);
           this.#maybeCompact();

@@ -156,7 +156,8 @@ class RaftWorld implements RaftMemberWorld {
     if (entry.index > this.#committed.lastIndex && isMembershipEntry(entry)) {
       this.counts.membershipChanges++;
     }
-    this.#committed.noteApplied(entry.index, entry.term, contentOf(entry), member.name);
+    const { name, node } = member;
+    this.#committed.noteApplied(entry.index, entry.term, contentOf(entry), name, node.term);
     this.story.note(
       member.name,
       () => `applies ${entry.index} of term ${entry.term}: ${textOf(entry)}`,
@@ -445,9 +446,25 @@ class RaftWorld implements RaftMemberWorld {
       // The last proposal of this round is given time.
       if (!this.#runUntil(this.queue.nowMs + 300)) return;
     }
+    if (this.#isHeldByWhoLeft()) return;
     this.#report({
       property: "progress",
       text: `${livenessMs} ms after everything was healed: ${this.#describeMembers()}`,
+    });
+  }
+
+  /**
+   * A leader that leaves the voters and stops before the rest know: they still need its vote, and its longer log
+   * refuses it. Raft as etcd has it is stuck then, for lack of a quorum rather than of safety.
+   */
+  #isHeldByWhoLeft(): boolean {
+    const members = [...this.#members.values()];
+    return members.some(({ id, node, confState }) => {
+      const { voters, votersOutgoing } = confState;
+      if (voters.length === 0 || voters.includes(id) || votersOutgoing.includes(id)) return false;
+      return voters.every(
+        (voter) => (this.#members.get(voter)?.node.lastIndex ?? 0) < node.lastIndex,
+      );
     });
   }
 

@@ -1,0 +1,27 @@
+// Every planted bug is found, and the same seeds are clean without it.
+
+import { describe, expect, it } from "vitest";
+import { runRaftSeed } from "../raft/raft-world.ts";
+import { type PlantedRaftBug, plantedRaftBugs } from "./raft-bugs.ts";
+
+function seedsNeeded({ plant, memberClass, seedsMax }: PlantedRaftBug): number | undefined {
+  const uproot = plant?.();
+  try {
+    for (let seed = 1; seed <= seedsMax; seed++) {
+      if (runRaftSeed(seed, memberClass ? { memberClass } : {}).violation) return seed;
+    }
+    return undefined;
+  } finally {
+    uproot?.();
+  }
+}
+
+describe("bugs planted in a raft group are found", () => {
+  for (const bug of plantedRaftBugs) {
+    it(bug.name, () => {
+      const needed = seedsNeeded(bug);
+      expect(needed, `not found within ${bug.seedsMax} seeds`).toBeDefined();
+      expect(runRaftSeed(needed as number).violation).toBeUndefined();
+    }, 60_000);
+  }
+});
