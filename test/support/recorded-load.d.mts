@@ -34,4 +34,5 @@ export interface RegisterCall {
 export function registerCalls(calls: readonly Call[]): RegisterCall[];
 export function readChanges(
   member: Member,
+  startRevision?: number,
 ): Promise<{ changes: Map<number, EventSeen[]>; lastRevision: number }>;

@@ -192,16 +192,16 @@ export function keyValueOf(kv) {
 
 const latin1 = (text) => Buffer.from(text, "latin1");
 
-/** Everything that one member's history holds, by revision, read with a watch from the first on. */
-export async function readChanges(member) {
+/** Everything that one member's history holds from a revision on, by revision, read with a watch. */
+export async function readChanges(member, startRevision = 2) {
   const { header } = await member.client.call("range", { key: latin1("k") });
   const last = Number(header.revision);
   const changes = new Map();
   const watch = member.client.open("watch");
   try {
-    const everything = { key: Buffer.of(0), rangeEnd: Buffer.of(0), startRevision: 2 };
+    const everything = { key: Buffer.of(0), rangeEnd: Buffer.of(0), startRevision };
     watch.send({ requestUnion: { $case: "createRequest", value: everything } });
-    for (let seen = 1; seen < last; ) {
+    for (let seen = startRevision - 1; seen < last; ) {
       const { events, canceled, cancelReason } = await watch.next(15_000);
       if (canceled) throw new Error(`${member.name} ended the watch: ${cancelReason}`);
       for (const event of events) {
