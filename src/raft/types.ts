@@ -23,13 +23,3 @@ export interface Proposal {
   readonly type: number;
   readonly data: Uint8Array;
 }
-
-/**
- * What the core wants done, in this order: write `hardState` and `entries` to the log, make them
- * durable, then report it by `persisted`. `committed` may be applied at once: it is durable already.
- */
-export interface Ready {
-  readonly hardState: HardState | undefined;
-  readonly entries: readonly Entry[];
-  readonly committed: readonly Entry[];
-}
