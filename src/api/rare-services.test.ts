@@ -3,7 +3,7 @@ import { silentLogger } from "../base/log.ts";
 import { StatusError } from "../base/status.ts";
 import { type Alarm, CommandField, type Replica } from "../node/replica-types.ts";
 import type { CallContext } from "../rpc/grpc/types.ts";
-import { type EtcdError, EtcdErrors } from "../wire/errors.ts";
+import { type EtcdError, EtcdErrors, toStatusError } from "../wire/errors.ts";
 import { AlarmRequest, AlarmResponse } from "../wire/generated/rpc.ts";
 import { AuthService } from "./auth.ts";
 import { ClusterService } from "./cluster.ts";
@@ -48,6 +48,8 @@ function fakeReplica(overrides: Partial<Record<keyof Replica, unknown>> = {}) {
       errors: ["memberID:2 alarm:NOSPACE "],
     }),
     members: () => [ownMember],
+    clusterVersion: "3.7.0",
+    downgrade: { enabled: false, targetVersion: "" },
     alarms: () => alarms,
     readIndexAsync: async () => {
       asked.push("read");
@@ -121,16 +123,17 @@ test("alarms are listed after a read, and changed through the log", async () => 
   expect(asked.at(-1)).toBe(`propose ${CommandField.alarm}`);
 });
 
-test("a lone member can only move leadership to itself", async () => {
-  const service = new MaintenanceService(fakeReplica().replica, silentLogger);
+test("leadership is moved by the member itself, and the reply is empty as etcd's", async () => {
+  const moved: bigint[] = [];
+  const moveLeader = async (id: bigint) => {
+    if (id === 3n) throw toStatusError(EtcdErrors.badLeaderTransferee);
+    moved.push(id);
+  };
+  const service = new MaintenanceService(fakeReplica({ moveLeader }).replica, silentLogger);
   const move = (targetID: bigint) => service.moveLeader({ targetID }, context);
-  expect(await move(2n)).toEqual({ header });
+  expect(await move(2n)).toEqual({ header: undefined });
   expect(await refused(() => move(3n))).toEqual(EtcdErrors.badLeaderTransferee);
-  const { replica } = fakeReplica({ memberId: 9n });
-  const follower = new MaintenanceService(replica, silentLogger);
-  expect(await refused(() => follower.moveLeader({ targetID: 2n }, context))).toEqual(
-    EtcdErrors.notLeader,
-  );
+  expect(moved).toEqual([2n]);
 });
 
 test("downgrades are checked as etcd checks them and never begun", async () => {
@@ -143,6 +146,61 @@ test("downgrades are checked as etcd checks them and never begun", async () => {
   expect(await refused(() => ask(0, "abc"))).toEqual(EtcdErrors.wrongDowngradeVersionFormat);
   expect(await refused(() => ask(1, "3.5"))).toEqual(EtcdErrors.invalidDowngradeTargetVersion);
   expect((await refused(() => ask(1, "3.6"))).message).toContain("take a snapshot");
+  const undecided = new MaintenanceService(
+    fakeReplica({ clusterVersion: "" }).replica,
+    silentLogger,
+  );
+  const early = () => undecided.downgrade({ action: 0, version: "3.6" }, context);
+  expect(await refused(early)).toEqual(EtcdErrors.clusterVersionUnavailable);
+});
+
+test("a downgrade that an etcd member began is refused twice, and can be ended", async () => {
+  const proposed: [number, string][] = [];
+  const { replica } = fakeReplica({
+    downgrade: { enabled: true, targetVersion: "3.6.0" },
+    proposeAsync: async (field: number, message: Uint8Array) => {
+      proposed.push([field, Buffer.from(message).toString("hex")]);
+    },
+  });
+  const service = new MaintenanceService(replica, silentLogger);
+  const again = () => service.downgrade({ action: 0, version: "3.6" }, context);
+  expect(await refused(again)).toEqual(EtcdErrors.downgradeInProcess);
+  expect(await service.downgrade({ action: 2, version: "" }, context)).toMatchObject({
+    version: "3.7",
+  });
+  expect(proposed).toEqual([[CommandField.downgradeInfoSet, ""]]);
+});
+
+test("changes of members go to the replica; what is added is looked at first", async () => {
+  const asked: unknown[] = [];
+  const note =
+    (name: string) =>
+    async (...values: unknown[]) => {
+      asked.push([name, ...values]);
+      return ownMember;
+    };
+  const { replica } = fakeReplica({
+    addMember: note("add"),
+    removeMember: note("remove"),
+    updateMember: note("update"),
+    promoteMember: note("promote"),
+  });
+  const service = new ClusterService(replica);
+  const reply = { header: { clusterId: 1n, memberId: 2n, raftTerm: 3 }, members: [ownMember] };
+  const add = (peerURLs: string[]) => service.memberAdd({ peerURLs, isLearner: true }, context);
+  expect(await add([" http://b:1", "http://a:1"])).toEqual({ ...reply, member: ownMember });
+  for (const bad of [[], ["b:1"], ["http://b"], ["http://b:1/x"], ["ftp://b:1"]]) {
+    expect(await refused(() => add(bad)), String(bad)).toEqual(EtcdErrors.memberBadUrls);
+  }
+  expect(await service.memberUpdate({ ID: 5n, peerURLs: ["x"] }, context)).toEqual(reply);
+  expect(await service.memberRemove({ ID: 6n }, context)).toEqual(reply);
+  expect(await service.memberPromote({ ID: 7n }, context)).toEqual(reply);
+  expect(asked).toEqual([
+    ["add", ["http://a:1", "http://b:1"], true],
+    ["update", 5n, ["x"]],
+    ["remove", 6n],
+    ["promote", 7n],
+  ]);
 });
 
 test("members are listed, with a read first when asked for", async () => {
