@@ -57,6 +57,10 @@ class FakeMember {
       readIndexAsync: () => Promise.resolve(),
       canReadNow: () => this.readable,
       renewLease: () => Promise.reject(toStatusError(EtcdErrors.notLeader)),
+      leaseTimes: (id, withKeys) =>
+        this.lessor.isPrimary
+          ? Promise.resolve(this.lessor.timeToLive(id, this.nowMs, withKeys))
+          : Promise.reject(toStatusError(EtcdErrors.leaderChanged)),
     };
     this.service = new LeaseService(this.replica, clock);
     const server: Pick<GrpcServer, "addRawUnary" | "addRawStream"> = {

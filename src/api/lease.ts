@@ -3,12 +3,12 @@
 
 import { FieldReader, varintSizeBig, writeVarintBig } from "../base/varint.ts";
 import type { Clock } from "../io/clock.ts";
+import type { LeaseTimes } from "../lease/lessor.ts";
 import { LeaseIds } from "../node/lease-words.ts";
 import { CommandField, type Replica } from "../node/replica-types.ts";
 import type { GrpcServer } from "../rpc/grpc/server.ts";
 import type { RawStreamCall, RawUnaryCall, RawUnaryHandler } from "../rpc/grpc/types.ts";
 import { decodeRequest } from "../wire/decode-request.ts";
-import { EtcdErrors } from "../wire/errors.ts";
 import {
   LeaseLeasesResponse,
   LeaseTimeToLiveRequest,
@@ -35,6 +35,7 @@ export type LeaseReplica = Pick<
   | "readIndexAsync"
   | "canReadNow"
   | "renewLease"
+  | "leaseTimes"
 >;
 
 export class LeaseService {
@@ -100,23 +101,23 @@ export class LeaseService {
 
   #onTimeToLive(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
     const request = decodeRequest(LeaseTimeToLiveRequest, message, start, end);
-    if (this.#replica.canReadNow()) {
-      this.#replyTimeToLive(call, request);
+    const { lessor } = this.#replica;
+    if (lessor.isPrimary && this.#replica.canReadNow()) {
+      const times = lessor.timeToLive(request.ID, this.#clock.now(), request.keys);
+      this.#replyTimeToLive(call, request, times);
       return;
     }
-    this.#replica.readIndexAsync().then(
-      () => this.#replyTimeToLive(call, request),
+    this.#replica.leaseTimes(request.ID, request.keys).then(
+      (times) => this.#replyTimeToLive(call, request, times),
       (error: unknown) => failWith(call, error),
     );
   }
 
-  #replyTimeToLive(call: RawUnaryCall, request: LeaseTimeToLiveRequest): void {
-    const { lessor } = this.#replica;
-    if (!lessor.isPrimary) {
-      call.fail(EtcdErrors.leaderChanged.code, EtcdErrors.leaderChanged.message);
-      return;
-    }
-    const times = lessor.timeToLive(request.ID, this.#clock.now(), request.keys);
+  #replyTimeToLive(
+    call: RawUnaryCall,
+    request: LeaseTimeToLiveRequest,
+    times: LeaseTimes | undefined,
+  ): void {
     const response = LeaseTimeToLiveResponse.fromPartial({
       header: this.#replica.header(),
       ID: request.ID,

@@ -1,5 +1,5 @@
-// The Maintenance service of one member: status, hashes, alarms, and etcd's answers to what a single
-// member has no use for. Snapshot is not registered, and so answers UNIMPLEMENTED.
+// The Maintenance service of one member: status, hashes, alarms, snapshots, and etcd's answers to what a single
+// member has no use for.
 
 import type { Logger } from "../base/log.ts";
 import { Status, StatusError } from "../base/status.ts";
@@ -15,7 +15,9 @@ import {
   AlarmType,
   DowngradeRequest_DowngradeAction as DowngradeAction,
   type MaintenanceDefinition,
+  type SnapshotResponse,
 } from "../wire/generated/rpc.ts";
+import { snapshotPieces } from "./snapshot-stream.ts";
 
 type Handlers = ServiceHandlers<typeof MaintenanceDefinition>;
 
@@ -76,6 +78,9 @@ export class MaintenanceService implements Handlers {
     return { header: this.#replica.header(), alarms };
   };
 
+  readonly snapshot: NonNullable<Handlers["snapshot"]> = (_request, { signal }) =>
+    this.#snapshot(signal);
+
   /** The database gives freed pages to new data by itself and serves all the while: there is nothing to do. */
   readonly defragment: NonNullable<Handlers["defragment"]> = () => {
     this.#log.info("defragment asked for; this database needs none");
@@ -114,6 +119,16 @@ export class MaintenanceService implements Handlers {
   async #endDowngrade(): Promise<void> {
     const message = DowngradeInfoSetRequest.encode({ enabled: false, ver: "" }).finish();
     await this.#replica.proposeAsync(CommandField.downgradeInfoSet, message);
+  }
+
+  async *#snapshot(signal: AbortSignal): AsyncGenerator<SnapshotResponse> {
+    const reader = await this.#replica.openSnapshot(signal);
+    this.#log.info("sending database snapshot to client", { "total-bytes": reader.sizeBytes });
+    const { storageVersion } = this.#replica.status();
+    yield* snapshotPieces(reader, this.#replica.header(), storageVersion);
+    this.#log.info("successfully sent database snapshot to client", {
+      "total-bytes": reader.sizeBytes,
+    });
   }
 }
 

@@ -40,4 +40,15 @@ export const noPeerClient: PeerClient = {
   hashKv: unreachable,
 };
 
-export const noSnapshotFiles: SnapshotFiles = { write: unreachable, install: unreachable };
+const noDisk = (): Promise<never> =>
+  Promise.reject(
+    new StatusError(Status.FAILED_PRECONDITION, "a member that keeps nothing makes no snapshots"),
+  );
+
+/** Of a member that lives in memory only. */
+export const noSnapshotFiles: SnapshotFiles = {
+  write: noDisk,
+  install: noDisk,
+  open: noDisk,
+  close: () => Promise.resolve(),
+};

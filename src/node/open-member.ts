@@ -13,7 +13,7 @@ import type { PeerClient } from "../peer/peer-client.ts";
 import type { Transport } from "../peer/types.ts";
 import { LogStorage } from "../raft/log-storage.ts";
 import { RawNode } from "../raft/raw-node.ts";
-import type { Backend } from "../storage/backend.ts";
+import type { DatabaseFiles } from "../storage/database-files.ts";
 import type { BootstrapOptions } from "./bootstrap.ts";
 import { MemberMetrics } from "./member-metrics.ts";
 import { Membership } from "./membership.ts";
@@ -22,6 +22,7 @@ import { type OpenedState, openState } from "./open-state.ts";
 import { RemoteMembers } from "./remote-members.ts";
 import { MemberReplica } from "./replica.ts";
 import type { ReplicaOptions } from "./replica-options.ts";
+import { MemberSnapshots } from "./snapshot/member-snapshots.ts";
 import { SnapshotExchange } from "./snapshot-exchange.ts";
 import { confStateOfStore, MetaKey, StateMachine } from "./state-machine.ts";
 
@@ -51,8 +52,8 @@ export interface MemberDependencies {
   readonly clock: Clock;
   /** Where the log lies. */
   readonly disk: Disk;
-  /** Opens the database in a folder; LMDB on the system's disk when absent. */
-  readonly openBackend?: (path: string) => Promise<Backend> | Backend;
+  /** Databases, by path; LMDB on the system's disk when absent. */
+  readonly databases?: DatabaseFiles;
   /** Keeps other members out of a data directory; a lock among the machine's processes when absent. */
   readonly lockFolder?: (dataDir: string) => Promise<FolderLock>;
   /** How it reaches other members; absent for a member that has none. */
@@ -111,7 +112,7 @@ async function openLocked(
   } catch (error) {
     if (replica) await replica.close();
     else await state.log.close();
-    await state.database.close();
+    await state.store.close();
     throw error;
   }
   const opened = replica;
@@ -119,7 +120,7 @@ async function openLocked(
     try {
       await opened.close();
     } finally {
-      await state.database.close();
+      await state.store.close();
       await lock?.release();
     }
   };
@@ -155,14 +156,11 @@ function buildReplica(
     changeVoters: (change) => raw.applyConfChange(change),
     onMembership: (effect) => replica.onMembership(effect),
   });
-  const folder =
-    options.dataDir === undefined ? undefined : join(options.dataDir, "member", "snap");
   const snapshots = new SnapshotExchange({
     disk,
-    folder,
-    files: noSnapshotFiles,
+    folder: options.dataDir && join(options.dataDir, "member", "snap"),
+    files: files ?? noSnapshotFiles,
     log,
-    stateMachine,
     transport,
     metrics,
   });
@@ -188,16 +186,21 @@ function buildReplica(
     },
     applied.index,
   );
+  store.onAdopted = (backend) => {
+    lessor.adopt(backend);
+    watchHub.adopt();
+    replica.onStoreAdopted();
+  };
   return replica;
 }
 
-function openLeasesAndWatches(options: MemberOptions, { store, database }: OpenedState) {
+function openLeasesAndWatches(options: MemberOptions, { store }: OpenedState) {
   const lessor = Lessor.open(
     {
       minTtlSeconds: Math.ceil((3 * options.electionTimeoutMs) / 2 / 1000),
       checkpointIntervalMs: options.leaseCheckpointIntervalMs,
     },
-    { rows: store, backend: database.backend },
+    { rows: store, backend: store.backend },
   );
   const watchHub = new WatchHub(store);
   store.onEvents = (batch) => watchHub.publish(batch);

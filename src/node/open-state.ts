@@ -7,7 +7,7 @@ import { Status, StatusError } from "../base/status.ts";
 import { Store } from "../mvcc/store.ts";
 import type { Entry, HardState } from "../raft/types.ts";
 import type { Backend } from "../storage/backend.ts";
-import { LmdbBackend } from "../storage/lmdb-backend.ts";
+import { type DatabaseFiles, LmdbFiles } from "../storage/database-files.ts";
 import { MemoryBackend } from "../storage/memory-backend.ts";
 import { Wal } from "../wal/wal.ts";
 import type { Member } from "../wire/generated/rpc.ts";
@@ -17,12 +17,14 @@ import { type Log, MemoryLog } from "./log.ts";
 import { Membership } from "./membership.ts";
 import { noPeerClient, unreachable } from "./no-peers.ts";
 import type { MemberDependencies, MemberOptions } from "./open-member.ts";
+import { databasePath, finishInstall, removeUnusedDatabases } from "./snapshot/install-database.ts";
+import { removeLeftovers } from "./snapshot/snapshot-reader.ts";
 import { appliedTermOf, confStateOfStore, MetaKey } from "./state-machine.ts";
 
 export interface OpenedState {
   readonly memberId: bigint;
   readonly clusterId: bigint;
-  readonly database: MemberDatabase;
+  readonly databases: DatabaseFiles;
   readonly store: Store;
   readonly log: Log;
   readonly hardState: HardState;
@@ -36,19 +38,6 @@ export interface OpenedState {
   readonly knownMembers: readonly Member[];
 }
 
-/** The database in use; a snapshot puts another in its place. */
-export class MemberDatabase {
-  backend: Backend;
-
-  constructor(backend: Backend) {
-    this.backend = backend;
-  }
-
-  close(): Promise<void> {
-    return this.backend.close();
-  }
-}
-
 const noState: HardState = { term: 0, vote: 0n, commit: 0 };
 const versionOfServer = "3.7.3";
 
@@ -59,19 +48,21 @@ export async function openState(
   const { dataDir } = options;
   if (dataDir === undefined) {
     const beginning = await begin(options, dependencies);
-    return newState(beginning, new MemoryBackend(), new MemoryLog());
+    return newState(beginning, new LmdbFiles(), new MemoryBackend(), new MemoryLog());
   }
-  const folder = join(dataDir, "member", "wal");
-  const { disk } = dependencies;
+  const memberFolder = join(dataDir, "member");
+  const folder = join(memberFolder, "wal");
+  const { disk, databases = new LmdbFiles() } = dependencies;
+  await removeLeftovers(disk, join(memberFolder, "snap"));
   const hasLog = (await disk.list(folder)).some((name) => name.endsWith(".wal"));
-  let backend = await openDatabase(dataDir, dependencies);
+  let backend = await databases.open(databasePath(memberFolder));
   try {
     const applied = appliedOf(backend);
     if (!hasLog) {
       refuseWithoutLog(folder, applied.index);
       const beginning = await begin(options, dependencies);
       const log = await createLog(folder, beginning, options, dependencies);
-      return newState(beginning, backend, log);
+      return newState(beginning, databases, backend, log);
     }
     let opened = await openLog(folder, applied, options, dependencies);
     const { snapshot } = opened.recovered;
@@ -79,11 +70,12 @@ export async function openState(
       // The crash came after the log had noted the snapshot, and before the database was replaced.
       await opened.wal.close();
       await backend.close();
-
-      backend = await openDatabase(dataDir, dependencies);
+      await finishInstall(databases, memberFolder, snapshot.index);
+      backend = await databases.open(databasePath(memberFolder));
       opened = await openLog(folder, appliedOf(backend), options, dependencies);
     }
-    return await restartedState(options, backend, opened);
+    await removeUnusedDatabases(databases, memberFolder);
+    return await restartedState(options, databases, backend, opened);
   } catch (error) {
     await backend.close();
     throw error;
@@ -94,6 +86,7 @@ type OpenedLog = Awaited<ReturnType<typeof Wal.open>>;
 
 async function restartedState(
   options: MemberOptions,
+  databases: DatabaseFiles,
   backend: Backend,
   { wal, recovered }: OpenedLog,
 ): Promise<OpenedState> {
@@ -102,7 +95,7 @@ async function restartedState(
   const state: OpenedState = {
     memberId: recovered.nodeId,
     clusterId: recovered.clusterId,
-    database: new MemberDatabase(backend),
+    databases,
     store,
     log: wal,
     hardState: atLeast(recovered.hardState ?? noState, applied.index),
@@ -127,11 +120,16 @@ function atLeast(hardState: HardState, commit: number): HardState {
   return hardState.commit >= commit ? hardState : { ...hardState, commit };
 }
 
-function newState(beginning: Beginning, backend: Backend, log: Log): OpenedState {
+function newState(
+  beginning: Beginning,
+  databases: DatabaseFiles,
+  backend: Backend,
+  log: Log,
+): OpenedState {
   return {
     memberId: beginning.memberId,
     clusterId: beginning.clusterId,
-    database: new MemberDatabase(backend),
+    databases,
     store: Store.open({}, { backend }),
     log,
     hardState: noState,
@@ -145,14 +143,6 @@ function newState(beginning: Beginning, backend: Backend, log: Log): OpenedState
 function begin(options: MemberOptions, dependencies: MemberDependencies): Promise<Beginning> {
   const { peerClient = noPeerClient, lookUpHost = unreachable } = dependencies;
   return beginMember({ ...options, version: versionOfServer }, { peerClient, lookUpHost });
-}
-
-function openDatabase(
-  dataDir: string,
-  { openBackend }: MemberDependencies,
-): Promise<Backend> | Backend {
-  const path = join(dataDir, "member", "db");
-  return openBackend ? openBackend(path) : LmdbBackend.open({ path });
 }
 
 function appliedOf(backend: Backend): { readonly index: number; readonly term: number } {

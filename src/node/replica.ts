@@ -37,6 +37,7 @@ import type {
   TicketReceiver,
 } from "./replica-types.ts";
 import { RequestIds } from "./request-id.ts";
+import type { SnapshotReader } from "./snapshot/snapshot-reader.ts";
 import type { SnapshotExchange } from "./snapshot-exchange.ts";
 import type { StateMachine } from "./state-machine.ts";
 
@@ -126,7 +127,7 @@ export class MemberReplica implements Replica {
         sendSnapshot: (message) => this.#snapshots.send(message),
         installSnapshot: async (snapshot, hardState) => {
           await this.#snapshots.install(snapshot, hardState);
-          this.#onInstalled(snapshot.metadata.index);
+          this.#onInstalled();
         },
         onLogWritten: (ms, bytes) => {
           this.metrics.walFsyncSeconds.observe(ms / 1000);
@@ -204,7 +205,6 @@ export class MemberReplica implements Replica {
       if (member.ID !== this.memberId) this.#transport.addPeer(member.ID, member.peerURLs);
     }
     this.#snapshots.start({
-      appliedIndex: () => this.#appliedIndex,
       onFailed: (id) => this.#raw.reportSnapshot(id, false),
     });
     this.#loop.isAlone = this.#isAlone();
@@ -531,8 +531,13 @@ export class MemberReplica implements Replica {
     if (role !== "leader") this.#leadsSinceTerm = 0;
   }
 
-  #onInstalled(index: number): void {
-    this.#appliedIndex = index;
+  /** The store goes on from another state: all that is kept beside it follows at once. */
+  onStoreAdopted(): void {
+    this.#stateMachine.reload();
+    this.#appliedIndex = this.store.consistentIndex;
+  }
+
+  #onInstalled(): void {
     this.#loop.isAlone = this.#isAlone();
     const others = this.#membership.list().filter((member) => member.ID !== this.memberId);
     const ids = new Set(others.map((member) => member.ID));
@@ -542,6 +547,7 @@ export class MemberReplica implements Replica {
       this.#transport.updatePeer(ID, peerURLs);
     }
     this.metrics.snapshotsInstalled.value += 1;
+    this.#housekeeping.afterApply();
   }
 
   /** Called by the state machine when a change of members is applied. */

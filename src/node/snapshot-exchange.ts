@@ -10,8 +10,8 @@ import type { HardState } from "../raft/types.ts";
 import { encodeConfState } from "./conf-state.ts";
 import type { Log } from "./log.ts";
 import type { MemberMetrics } from "./member-metrics.ts";
+import type { SnapshotReader } from "./snapshot/snapshot-reader.ts";
 import type { SnapshotFacts, SnapshotFiles } from "./snapshot-files.ts";
-import type { StateMachine } from "./state-machine.ts";
 
 export interface SnapshotExchangeParts {
   readonly disk: Disk;
@@ -19,14 +19,12 @@ export interface SnapshotExchangeParts {
   readonly folder: string | undefined;
   readonly files: SnapshotFiles;
   readonly log: Log;
-  readonly stateMachine: StateMachine;
   readonly transport: Transport;
   readonly metrics: MemberMetrics;
 }
 
 /** What it needs of the member that it works for. */
 export interface SnapshotExchangeHost {
-  appliedIndex(): number;
   /** The snapshot for this member could not be built or sent. */
   onFailed(id: bigint): void;
 }
@@ -93,18 +91,23 @@ export class SnapshotExchange {
     const { index, term, confState } = snapshot.metadata;
     const path = this.#received.get(index);
     if (path === undefined) throw new Error(`there is no file for the snapshot of entry ${index}`);
-    const { files, log, disk, stateMachine } = this.#parts;
+    const { files, log, disk } = this.#parts;
     await files.install(path, { index, term, confState }, async () => {
       void log.append([], hardState, false);
       await log.saveSnapshot({ index, term, confState: encodeConfState(confState) });
     });
-    stateMachine.reload();
     this.#received.delete(index);
     await disk.remove(path);
   }
 
+  /** The state of now, for someone to read; rejects with a StatusError. */
+  open(signal: AbortSignal): Promise<SnapshotReader> {
+    return this.#parts.files.open(signal);
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
+    await this.#parts.files.close();
     await this.#building?.catch(() => {});
     for (const file of this.#built) file.receivers.clear();
     await this.#removeUnused();

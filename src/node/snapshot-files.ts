@@ -2,6 +2,7 @@
 // src/node/snapshot/, which does it.
 
 import type { ConfState } from "../raft/message.ts";
+import type { SnapshotReader } from "./snapshot/snapshot-reader.ts";
 
 /** The last entry that a state contains, and who votes after it. */
 export interface SnapshotPoint {
@@ -22,4 +23,8 @@ export interface SnapshotFiles {
    * the log; then puts it in the place of the present one, and the store and the leases go on from it.
    */
   install(path: string, point: SnapshotPoint, note: () => Promise<void>): Promise<void>;
+  /** Writes the state of now to a temporary file, for someone to read. */
+  open(signal: AbortSignal): Promise<SnapshotReader>;
+  /** Gives up what is being written. */
+  close(): Promise<void>;
 }

@@ -76,6 +76,15 @@ export async function finishInstall(
   await installNextDatabase(files, memberFolder);
 }
 
+/** At a start without anything to mend: what was built for a snapshot that the log does not know. */
+export async function removeUnusedDatabases(
+  files: DatabaseFiles,
+  memberFolder: string,
+): Promise<void> {
+  await files.remove(join(memberFolder, partName));
+  await files.remove(join(memberFolder, nextName));
+}
+
 /** How far in the log a database has come; 0 for one that does not exist. */
 async function indexOf(files: DatabaseFiles, path: string): Promise<number> {
   if (!(await files.exists(path))) return 0;

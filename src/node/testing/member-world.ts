@@ -21,6 +21,7 @@ import { type MemberOptions, type OpenedMember, openMember } from "../open-membe
 import type { MemberReplica } from "../replica.ts";
 import { CommandField, type TicketReceiver } from "../replica-types.ts";
 import { CrashableDatabase, nextTurn } from "./crashable-backend.ts";
+import { CrashableDatabases } from "./crashable-databases.ts";
 import { ManualClock } from "./manual-clock.ts";
 
 export const testOptions: MemberOptions = {
@@ -87,7 +88,8 @@ export class Outcomes implements TicketReceiver {
 
 export class MemberWorld {
   readonly disk: MemoryDisk;
-  readonly database = new CrashableDatabase();
+  database = new CrashableDatabase();
+  readonly databases = new CrashableDatabases(this);
   readonly options: MemberOptions;
   clock = new ManualClock();
   isUnlocked = true;
@@ -111,7 +113,7 @@ export class MemberWorld {
     this.#member = await openMember(this.options, {
       clock: this.clock,
       disk: diskOfLife(this.disk, this.#life),
-      openBackend: () => this.database.open(),
+      databases: this.databases,
       lockFolder: async () => {
         this.isUnlocked = false;
         const release = async () => {
@@ -134,7 +136,7 @@ export class MemberWorld {
     this.#member = undefined;
     this.#life.isOver = true;
     this.disk.crash();
-    await this.database.crash();
+    await this.databases.crash();
   }
 
   async reopen(): Promise<MemberReplica> {
