@@ -24,6 +24,7 @@ import { MemberReplica } from "./replica.ts";
 import type { ReplicaOptions } from "./replica-options.ts";
 import { MemberSnapshots } from "./snapshot/member-snapshots.ts";
 import { SnapshotExchange } from "./snapshot-exchange.ts";
+import type { SnapshotFiles } from "./snapshot-files.ts";
 import { confStateOfStore, MetaKey, StateMachine } from "./state-machine.ts";
 
 export interface MemberOptions
@@ -159,7 +160,7 @@ function buildReplica(
   const snapshots = new SnapshotExchange({
     disk,
     folder: options.dataDir && join(options.dataDir, "member", "snap"),
-    files: files ?? noSnapshotFiles,
+    files: snapshotFiles(options, dependencies, state, () => replica.appliedIndex),
     log,
     transport,
     metrics,
@@ -192,6 +193,27 @@ function buildReplica(
     replica.onStoreAdopted();
   };
   return replica;
+}
+
+/** How this member's state goes out and another's comes in. */
+function snapshotFiles(
+  { dataDir }: MemberOptions,
+  { clock, disk }: MemberDependencies,
+  { store, databases }: OpenedState,
+  appliedIndex: () => number,
+): SnapshotFiles {
+  if (dataDir === undefined) return noSnapshotFiles;
+  const memberFolder = join(dataDir, "member");
+  const tempFolder = join(memberFolder, "snap");
+  return new MemberSnapshots({
+    clock,
+    disk,
+    databases,
+    memberFolder,
+    tempFolder,
+    store,
+    appliedIndex,
+  });
 }
 
 function openLeasesAndWatches(options: MemberOptions, { store }: OpenedState) {

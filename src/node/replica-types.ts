@@ -124,6 +124,8 @@ export interface Replica {
   moveLeader(id: bigint): Promise<void>;
   /** What the core says of itself and, at the leader, of the others. */
   raftStatus(): RaftStatus;
+  /** This member's state as a database file, for someone to read; rejects with a StatusError. */
+  openSnapshot(signal: AbortSignal): Promise<SnapshotReader>;
   /** How well messages reach the other members. */
   peers(): readonly PeerHealth[];
 }

@@ -334,6 +334,10 @@ export class MemberReplica implements Replica {
     return this.#transport.health();
   }
 
+  openSnapshot(signal: AbortSignal): Promise<SnapshotReader> {
+    return this.#snapshots.open(signal);
+  }
+
   members(): readonly Member[] {
     return this.#membership.list();
   }
