@@ -23,6 +23,8 @@ export interface PeerLimits {
   readonly probeIntervalMs: number;
   /** For the reply to one POST of a message. */
   readonly postTimeoutMs: number;
+  /** A snapshot's transfer may stand still for so long, as when a disk is slow. */
+  readonly snapshotSilenceMs: number;
   /** For the reply to a snapshot, from its last byte: the peer takes it over meanwhile. */
   readonly snapshotReplyTimeoutMs: number;
   /** What may wait for one stream: more is dropped and reported as unreachable. */
@@ -40,6 +42,7 @@ export const defaultPeerLimits: PeerLimits = {
   redialMaxMs: 400,
   probeIntervalMs: 4000,
   postTimeoutMs: 10_000,
+  snapshotSilenceMs: 30_000,
   snapshotReplyTimeoutMs: 600_000,
   queuedMessagesMax: 4096,
   queuedBytesMax: 64 << 20,

@@ -121,9 +121,7 @@ export class PeerTransport implements Transport {
   }
 
   updatePeer(id: bigint, urls: readonly string[]): void {
-    const peer = this.#peers.get(id);
-    if (peer === undefined) return;
-    peer.update(urls);
+    if (this.#peers.get(id)?.update(urls) !== true) return;
     this.#log.info("updated remote peer", {
       "updated-remote-peer-id": formatId(id),
       "updated-remote-peer-urls": urls,

@@ -43,10 +43,14 @@ export class UrlPicker {
     return this.#addresses[this.#picked];
   }
 
-  /** Replaces all addresses; ones that can not be parsed are left out. */
-  update(urls: readonly string[]): void {
-    this.#addresses = urls.map(parsePeerUrl).filter((one) => one !== undefined);
+  /** Replaces all addresses; ones that can not be parsed are left out. False when they are the same as before. */
+  update(urls: readonly string[]): boolean {
+    const addresses = urls.map(parsePeerUrl).filter((one) => one !== undefined);
+    const text = (list: readonly PeerAddress[]): string => list.map(({ url }) => url).join(",");
+    if (text(addresses) === text(this.#addresses)) return false;
+    this.#addresses = addresses;
     this.#picked = 0;
+    return true;
   }
 
   /** This address failed: the next one is tried. Late news about another one changes nothing. */

@@ -93,10 +93,11 @@ export class Peer {
     for (const reader of this.#readers) reader.dial();
   }
 
-  /** New addresses for everything that is dialled from now on. */
-  update(urls: readonly string[]): void {
-    this.#picker.update(urls);
+  /** New addresses for everything that is dialled from now on. False when nothing is new. */
+  update(urls: readonly string[]): boolean {
+    if (!this.#picker.update(urls)) return false;
     for (const reader of this.#readers) reader.redial();
+    return true;
   }
 
   tick(nowMs: number): void {

@@ -192,8 +192,9 @@ class BodyReader {
       return left;
     }
     const { clock, limits } = this.#context;
-    const timer = new IdleTimer(clock, limits.silenceMs, () =>
-      this.#request.destroy(new Error(`nothing came for ${limits.silenceMs} ms`)),
+    const idleMs = limits.snapshotSilenceMs;
+    const timer = new IdleTimer(clock, idleMs, () =>
+      this.#request.destroy(new Error(`nothing came for ${idleMs} ms`)),
     );
     try {
       const { done, value } = await this.#pieces.next();

@@ -178,7 +178,7 @@ class SnapshotExchange {
       },
     });
     this.request = request;
-    this.#timer = this.#limit(context.limits.silenceMs);
+    this.#timer = this.#limit(context.limits.snapshotSilenceMs);
     this.#reply = new Promise((resolve, reject) => {
       request.once("response", (response) => {
         this.#isAnswered = true;

@@ -13,7 +13,13 @@ import { messageSize, writeMessage } from "./message-codec.ts";
 import { aMessage } from "./testing/any-message.ts";
 import { startMember, startMembers, type TestMember, until } from "./testing/rig.ts";
 
-const hasty = { silenceMs: 300, dialTimeoutMs: 200, redialMinMs: 10, redialMaxMs: 40 };
+const hasty = {
+  silenceMs: 300,
+  snapshotSilenceMs: 300,
+  dialTimeoutMs: 200,
+  redialMinMs: 10,
+  redialMaxMs: 40,
+};
 let folder: string;
 const closers: (() => Promise<unknown> | unknown)[] = [];
 
@@ -190,6 +196,23 @@ test("a transfer that is cut, or stalls, leaves nothing behind", async () => {
   await until(() => failures.value === 2);
   expect(await received(two)).toEqual([]);
   expect(two.handler.snapshots).toEqual([]);
+});
+
+test("a receiver that stops reading does not hold the sender for ever", async () => {
+  const [one] = await startTwo();
+  const server = net.createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.pause();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  closers.push(() => server.close());
+  const { port } = server.address() as net.AddressInfo;
+  one.transport.addPeer(7n, [`http://127.0.0.1:${port}`]);
+  one.transport.sendSnapshot(snapshotMessage({ to: 7n }), await databaseFile(20 << 20));
+  await until(() => one.handler.snapshotsSent.length === 1);
+  expect(one.handler.snapshotsSent).toEqual([[7n, false]]);
+  expect(one.handler.unreachable).toContain(7n);
+  expect(one.transport.metrics.of(7n).snapshotSendDoneBytes).toBeLessThan(20 << 20);
 });
 
 test("only a snapshot is taken for one, and its length is looked at first", async () => {

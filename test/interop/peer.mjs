@@ -40,6 +40,7 @@ async function plainCluster() {
   await check("a leader answers our read index", () => readsIndex(cluster));
   await check("a large value (1 MiB) passes", () => largeValue(cluster));
   await check("another cluster is refused with 412", () => otherCluster(cluster));
+  await check("etcd posts its messages while it has no stream to us", () => posted(cluster));
   await check("a leader sends us a snapshot when we are far behind", () => takesSnapshot(cluster));
   await check("etcd takes a snapshot file from us", () => givesSnapshot(cluster));
   await check("a stopped etcd becomes inactive and comes back", () => comesBack(cluster));
@@ -156,6 +157,20 @@ async function otherCluster({ members: [member] }) {
   same([answer.status, answer.body], [412, "cluster ID mismatch\n"]);
 }
 
+async function posted(cluster) {
+  await cluster.scripted.stop();
+  // We do not find the etcds; they find us. So their messages have no stream, and ours have.
+  const scripted = await cluster.startScripted({ othersUrl: "http://127.0.0.1:1" });
+  await eventually("the etcds' dials", () =>
+    cluster.members.every(({ id }) => scripted.transport.streamsWith(id) === 2),
+  );
+  const before = scripted.countOf(MessageType.heartbeat);
+  await eventually("posted heartbeats", () => scripted.countOf(MessageType.heartbeat) > before + 3);
+  await cluster.put(cluster.members[0], "posted", "yes");
+  await scripted.stop();
+  await cluster.startScripted();
+}
+
 async function takesSnapshot(cluster) {
   const { members, put } = cluster;
   await cluster.scripted.stop();
@@ -258,12 +273,12 @@ async function startCluster(scheme) {
     folder,
     members,
     scripted: undefined,
-    async startScripted() {
+    async startScripted({ othersUrl } = {}) {
       cluster.scripted = await ScriptedMember.start({
         id: ids[2],
         clusterId,
         url: urls[2],
-        others: members.map(({ id, url }) => ({ id, url })),
+        others: members.map(({ id, url }) => ({ id, url: othersUrl ?? url })),
         tls: files?.options,
         verbose,
       });
