@@ -187,6 +187,12 @@ function buildReplica(
     },
     applied.index,
   );
+  // Only a promise: the file is written when it is asked for, and may then be of a later entry.
+  storage.snapshotSource = () => {
+    const { appliedTerm: term, confState } = stateMachine;
+    const metadata = { index: replica.appliedIndex, term, confState };
+    return metadata.index > 0 ? { metadata, data: new Uint8Array(0) } : undefined;
+  };
   store.onAdopted = (backend) => {
     lessor.adopt(backend);
     watchHub.adopt();
