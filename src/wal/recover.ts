@@ -189,11 +189,14 @@ class Collector {
   #clusterId = 0n;
   #hardState: WalHardState | undefined;
   #lastIndex: number | undefined;
+  /** Of the entry at the start, once it was read. */
+  #termAtStart: number | undefined;
 
   /** `firstIndex`: of the first segment that is read; what its name says lies before it. */
   constructor(start: WalStart, firstIndex: number) {
     this.#start = start;
     if (firstIndex > 0) this.#lastIndex = firstIndex - 1;
+    if (start.index === 0) this.#termAtStart = 0;
   }
 
   get lastIndex(): number {
@@ -273,7 +276,12 @@ class Collector {
     }
     this.#lastIndex = index;
     const place = index - this.#start.index - 1;
-    if (place < 0) return undefined;
+    if (place < 0) {
+      // It replaces what an earlier leader had put behind it.
+      this.#entries.length = 0;
+      this.#termAtStart = place === -1 ? term : undefined;
+      return undefined;
+    }
     if (place > this.#entries.length) {
       return `expected entry ${this.#start.index + this.#entries.length + 1}, found entry ${index}`;
     }
@@ -343,6 +351,12 @@ class Collector {
       return `expected the snapshot at entry ${index} in term ${startTerm}, found term ${term}`;
     }
     this.#snapshots.push({ index, term, confState });
+    if (index === startIndex && term !== this.#termAtStart) {
+      // It came from another member, in place of a log that had not led there: what lies behind it never counted.
+      this.#termAtStart = term;
+      this.#entries.length = 0;
+      this.#lastIndex = index;
+    }
     // A snapshot from another member may lie ahead of all entries. Any lies at the start or behind what is there.
     if (index > (this.#lastIndex ?? 0)) this.#lastIndex = index;
     return undefined;
