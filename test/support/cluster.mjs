@@ -212,8 +212,10 @@ class Member {
     return this.#server?.pid;
   }
 
+  /** The end of what it printed, without the many lines that tell of our asking whether it is ready. */
   get output() {
-    return this.#server?.output ?? "";
+    const lines = (this.#server?.output ?? "").split("\n");
+    return lines.filter((line) => !line.includes("/health error")).join("\n");
   }
 
   /** A client of this member alone. */
@@ -237,7 +239,7 @@ class Member {
       `--initial-cluster=${this.#facts.initialCluster()}`,
       `--initial-cluster-state=${state}`,
       `--initial-cluster-token=${this.#facts.token}`,
-      "--log-level=warn",
+      `--log-level=${process.env.PORTAL_TEST_LOGS ? "info" : "warn"}`,
       ...options.args,
       ...args,
     ];

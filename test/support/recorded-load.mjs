@@ -202,7 +202,9 @@ export async function readChanges(member, startRevision = 2) {
     const everything = { key: Buffer.of(0), rangeEnd: Buffer.of(0), startRevision };
     watch.send({ requestUnion: { $case: "createRequest", value: everything } });
     for (let seen = startRevision - 1; seen < last; ) {
-      const { events, canceled, cancelReason } = await watch.next(15_000);
+      const { events, canceled, cancelReason } = await watch.next(15_000).catch((error) => {
+        throw new Error(`${member.name} told of ${seen} of ${last} revisions: ${error.message}`);
+      });
       if (canceled) throw new Error(`${member.name} ended the watch: ${cancelReason}`);
       for (const event of events) {
         const kv = keyValueOf(event.kv);

@@ -1,7 +1,7 @@
 // Starts and stops real server processes: Portal from dist/, or the real etcd, with the same flags, on
 // free ports of 127.0.0.1 and in temporary folders. What is started here is ended here.
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { appendFileSync, mkdtempSync, rmSync } from "node:fs";
 import { get } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -13,6 +13,8 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 export const mainScript = join(root, "dist/src/main.js");
 const readyPollMs = 5;
 const outputKeptBytes = 64 * 1024;
+/** Keeps all that servers print in files of this folder, to find out what happened. */
+const logFolder = process.env.PORTAL_TEST_LOGS;
 
 /** Processes that would outlive a test run that is cut short. */
 const running = new Set();
@@ -98,6 +100,7 @@ class Server {
     this.#folder = folder;
     running.add(child);
     const keep = (chunk) => {
+      if (logFolder) appendFileSync(join(logFolder, `${name}-${child.pid}.log`), chunk);
       this.#output = (this.#output + chunk).slice(-outputKeptBytes);
     };
     child.stdout.on("data", keep);
