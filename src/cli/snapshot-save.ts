@@ -66,7 +66,7 @@ async function fetchTo(run: CommandRun, client: Client, path: string): Promise<s
 }
 
 /** Hashes and writes; the next part is awaited while the last one is written. */
-class Download {
+export class Download {
   readonly #file: DiskFile;
   readonly #hash = createHash("sha256");
   /** The last bytes so far: they may be the hash. */
