@@ -34,10 +34,20 @@ function encode(kind: StreamKind, messages: readonly Message[], perCall = 3): Bu
   for (let from = 0; from < messages.length; from += perCall) {
     const to = Math.min(from + perCall, messages.length);
     const bound = messages.slice(from, to).reduce((sum, one) => sum + frameBound(one), 0);
-    parts.push(encoder.encode(messages, from, to, bound));
-    if (from % 2 === 0) parts.push(encoder.heartbeat);
+    parts.push(contentOf(encoder.encode(messages, from, to, bound)));
+    if (from % 2 === 0) parts.push(contentOf(encoder.heartbeat));
   }
   return Buffer.concat(parts);
+}
+
+/** What is in one chunk of HTTP's chunked encoding. */
+function contentOf(chunk: Buffer): Buffer {
+  const content = chunk.subarray(10, -2);
+  expect(chunk.toString("latin1", 0, 10)).toBe(
+    `${content.length.toString(16).padStart(8, "0")}\r\n`,
+  );
+  expect(chunk.toString("latin1", chunk.length - 2)).toBe("\r\n");
+  return content;
 }
 
 function entriesFrom(index: number, count: number, term: number): Entry[] {
