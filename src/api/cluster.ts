@@ -35,8 +35,8 @@ export class ClusterService implements Handlers {
   };
 
   readonly memberPromote: NonNullable<Handlers["memberPromote"]> = async (request) => {
-    await this.#replica.promoteMember(request.ID);
-    return this.#reply();
+    const members = await this.#replica.promoteMember(request.ID);
+    return { ...this.#reply(), members: [...members] };
   };
 
   readonly memberList: NonNullable<Handlers["memberList"]> = async (request) => {

@@ -96,7 +96,8 @@ export class PeerPages {
     }
     const { replica } = this.#source;
     try {
-      await replica.promoteMember(id);
+      const members = (await replica.promoteMember(id)).map(memberJson);
+      return json(`[${members.join(",")}]\n`, headers);
     } catch (error) {
       switch (messageOf(error)) {
         case EtcdErrors.memberNotFound.message:
@@ -109,8 +110,6 @@ export class PeerPages {
           return { ...json('{"message":"Internal Server Error"}', headers), status: 500 };
       }
     }
-    const members = replica.members().map(memberJson);
-    return json(`[${members.join(",")}]\n`, headers);
   }
 
   #hash({ headers, body }: PeerPageRequest): PeerPageReply {

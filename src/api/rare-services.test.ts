@@ -183,7 +183,7 @@ test("changes of members go to the replica; what is added is looked at first", a
     addMember: note("add"),
     removeMember: note("remove"),
     updateMember: note("update"),
-    promoteMember: note("promote"),
+    promoteMember: async (id: bigint) => [await note("promote")(id)],
   });
   const service = new ClusterService(replica);
   const reply = { header: { clusterId: 1n, memberId: 2n, raftTerm: 3 }, members: [ownMember] };

@@ -77,9 +77,8 @@ class World {
       recentActive: true,
       pendingSnapshot: 0,
       inflight: 0,
-      inflightFull: false,
+      isWindowFull: false,
       isPaused: false,
-      inflightMax: 1,
     }));
     return {
       id: 1n,

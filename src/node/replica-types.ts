@@ -119,7 +119,8 @@ export interface Replica {
   addMember(peerUrls: readonly string[], isLearner: boolean): Promise<Member>;
   removeMember(id: bigint): Promise<void>;
   updateMember(id: bigint, peerUrls: readonly string[]): Promise<void>;
-  promoteMember(id: bigint): Promise<void>;
+  /** Resolves to the members after it; the leader, who may be another, knows them first. */
+  promoteMember(id: bigint): Promise<readonly Member[]>;
   /** Makes another member the leader; resolves when it is. */
   moveLeader(id: bigint): Promise<void>;
   /** What the core says of itself and, at the leader, of the others. */

@@ -382,8 +382,8 @@ export class MemberReplica implements Replica {
     return this.#reconfigurer.updateMember(id, peerUrls);
   }
 
-  async promoteMember(id: bigint): Promise<void> {
-    await this.#reconfigurer.promoteMember(id);
+  promoteMember(id: bigint): Promise<readonly Member[]> {
+    return this.#reconfigurer.promoteMember(id);
   }
 
   /** As `promoteMember` for a member that is asked as the leader; refuses when it is not. */

@@ -60,7 +60,10 @@ export class PeerListener {
   readonly #http: http.Server | https.Server;
   readonly #page: PeerPage;
   readonly #log: Logger;
-  /** Connections about which names are being looked up: their requests wait. */
+  /**
+   * Connections about which names are being looked up, and those that were rejected: what they sent with the
+   * handshake is a request all the same.
+   */
   readonly #undecided = new WeakMap<Socket, Promise<boolean>>();
   #tls: PeerListenTls | undefined;
 
@@ -142,8 +145,8 @@ export class PeerListener {
     const decision = Promise.resolve(answer)
       .catch(() => false)
       .then((isAdmitted) => {
-        this.#undecided.delete(socket);
-        if (!isAdmitted) this.#reject(socket, shown);
+        if (isAdmitted) this.#undecided.delete(socket);
+        else this.#reject(socket, shown);
         return isAdmitted;
       });
     this.#undecided.set(socket, decision);
