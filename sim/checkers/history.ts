@@ -12,12 +12,12 @@ export type Compare =
   | { readonly target: "value"; readonly key: string; readonly equals: string };
 
 export type Action =
-  /** Put, DeleteRange and Txn alike: when all compares hold `then` happens, else `otherwise`. */
+  /** Put, DeleteRange and Txn alike: when all compares hold `success` happens, else `failure`. */
   | {
       readonly kind: "write";
       readonly compares: readonly Compare[];
-      readonly then: readonly Step[];
-      readonly otherwise: readonly Step[];
+      readonly success: readonly Step[];
+      readonly failure: readonly Step[];
     }
   | {
       readonly kind: "read";
@@ -111,10 +111,10 @@ export function isWithin(key: string, start: string, end: string | undefined): b
 export function describeAction(action: Action): string {
   switch (action.kind) {
     case "write": {
-      const then = action.then.map(describeStep).join(", ");
+      const then = action.success.map(describeStep).join(", ");
       if (action.compares.length === 0) return then;
       const when = action.compares.map((c) => `${c.key}.${c.target}=${c.equals}`).join(" and ");
-      return `if ${when} then ${then} else ${action.otherwise.map(describeStep).join(", ") || "nothing"}`;
+      return `if ${when} then ${then} else ${action.failure.map(describeStep).join(", ") || "nothing"}`;
     }
     case "read": {
       const at = action.revision === 0 ? "" : ` at ${action.revision}`;

@@ -36,7 +36,7 @@ export class PlainStore {
       return kv !== undefined && kv.value === compare.equals;
     });
     const changes: EventSeen[] = [];
-    const results = (succeeded ? action.then : action.otherwise).map((step) =>
+    const results = (succeeded ? action.success : action.failure).map((step) =>
       this.#executeStep(step, revision, written, changes),
     );
     return { succeeded, results, changes };

@@ -59,13 +59,11 @@ class Recorded {
     }
     const equals = random.chance(0.5) ? (this.store.at(key, 1e9)?.modRevision ?? 0) : 7;
     const compares = random.chance(0.3) ? [{ target: "modRevision", key, equals } as const] : [];
-    const otherwise = random.chance(0.5)
-      ? [{ kind: "get", key: "a", rangeEnd: "\0" } as const]
-      : [];
-    const then = random.chance(0.2)
+    const failure = random.chance(0.5) ? [{ kind: "get", key: "a", rangeEnd: "\0" } as const] : [];
+    const success = random.chance(0.2)
       ? [{ kind: "delete", key, rangeEnd: undefined } as const]
       : [put];
-    return { kind: "write", compares, then, otherwise };
+    return { kind: "write", compares, success, failure };
   }
 
   #execute(action: Action): Outcome {

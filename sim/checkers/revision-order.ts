@@ -224,7 +224,7 @@ class RevisionOrder {
     const authors = this.#history.calls.filter(
       ({ action }) =>
         action.kind === "write" &&
-        [...action.then, ...action.otherwise].some((s) => s.kind === "put" && values.has(s.value)),
+        [...action.success, ...action.failure].some((s) => s.kind === "put" && values.has(s.value)),
     );
     return authors.map((call) => `; ${text(call)} (invoked once)`).join("");
   }
@@ -235,7 +235,7 @@ class RevisionOrder {
 }
 
 function hasEffect(action: WriteAction, outcome: OkOutcome): boolean {
-  const steps = outcome.succeeded ? action.then : action.otherwise;
+  const steps = outcome.succeeded ? action.success : action.failure;
   return steps.some((step, i) => {
     const result = outcome.results[i];
     return step.kind === "put" || (result?.kind === "delete" && result.deleted > 0);

@@ -348,7 +348,9 @@ class RaftWorld implements RaftMemberWorld {
   #fault(): void {
     const { random } = this;
     const ids = [...this.#members.keys()];
-    const member = this.#members.get(random.pick(ids)) as RaftMember;
+    // Leaders are where it hurts.
+    const leader = random.chance(0.4) ? this.#leader() : undefined;
+    const member = leader ?? (this.#members.get(random.pick(ids)) as RaftMember);
     switch (random.below(8)) {
       case 0:
       case 1:
