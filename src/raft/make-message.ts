@@ -67,10 +67,15 @@ export function isLocalThread(id: bigint): boolean {
   return id === localAppendThread || id === localApplyThread;
 }
 
-/** Kinds that may leave only when everything before them is durable: they promise something. */
+/**
+ * Kinds that may leave only when everything before them is durable. Answers promise something; and whoever
+ * asks for a vote promises its log, and its own vote: without these it could ask for the same term again
+ * after a crash, with less, and be given what was meant for its first request.
+ */
 export function waitsForDisk(type: MessageType): boolean {
   return (
     type === MessageType.appResp ||
+    type === MessageType.vote ||
     type === MessageType.voteResp ||
     type === MessageType.preVoteResp
   );

@@ -37,6 +37,12 @@ export interface RaftConfig {
   readonly disableConfChangeValidation?: boolean;
   /** A leader that is no longer a voter becomes a follower. */
   readonly stepDownOnRemoval?: boolean;
+  /**
+   * With asynchronous storage writes, etcd asks for votes before the candidate's own vote and log are
+   * durable. That is not safe: after a crash it may win the same term again with another log, or by answers
+   * to what it asked before. Only for comparisons with etcd; else the requests wait.
+   */
+  readonly voteRequestsBeforeDisk?: boolean;
   /** Draws the election timeouts. */
   readonly random: Random;
   /** Gets a line for what happens rarely and is worth to be known: elections, transfers, refusals. */
@@ -71,6 +77,7 @@ export function completeConfig(config: RaftConfig): CompleteConfig {
     disableProposalForwarding: config.disableProposalForwarding ?? false,
     disableConfChangeValidation: config.disableConfChangeValidation ?? false,
     stepDownOnRemoval: config.stepDownOnRemoval ?? false,
+    voteRequestsBeforeDisk: config.voteRequestsBeforeDisk ?? false,
     random: config.random,
     trace: config.trace,
   };

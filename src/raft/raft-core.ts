@@ -82,12 +82,16 @@ export class RaftCore {
     // Those two are forwarded like something local: whoever leads by then may take them.
     else if (type === MessageType.prop || type === MessageType.readIndex) message.term = 0;
     else message.term = this.term;
-    if (waitsForDisk(type)) {
+    if (waitsForDisk(type) && !this.#goesEarly(type)) {
       this.messagesAfterAppend.push(message);
       return;
     }
     assert(message.to !== this.id, "a member sends itself only what waits for its disk");
     this.messages.push(message);
+  }
+
+  #goesEarly(type: MessageType): boolean {
+    return type === MessageType.vote && this.config.voteRequestsBeforeDisk;
   }
 
   tick(): void {

@@ -25,6 +25,7 @@ export function optionsOf(args: readonly Argument[], applied: number): MemberOpt
     maxInflightMsgs: Number(argument(args, "inflight") ?? 0x7fff_ffff),
     ...(maxCommitted === undefined ? {} : { maxCommittedSizePerReady: Number(maxCommitted) }),
     asyncStorageWrites: isOn("async-storage-writes"),
+    voteRequestsBeforeDisk: true,
     preVote: isOn("prevote"),
     checkQuorum: isOn("checkquorum"),
     disableConfChangeValidation: isOn("disable-conf-change-validation"),
