@@ -68,6 +68,8 @@ export class PeerServer {
       this.#logRefusal("ignored streaming request; ID mismatch", from);
       return refuse(response, 412, "to field mismatch");
     }
+    // What follows is written in HTTP/1.1's chunks.
+    if (request.httpVersion !== "1.1") return refuse(response, 505, "HTTP/1.1 is needed");
     response.writeHead(200).flushHeaders();
     this.#transport.attach(from, kind, response);
   }
