@@ -20,9 +20,11 @@ import { type VersionSection, VersionsTable } from "./versions-table.ts";
 
 /** Rows whose keys are written together. */
 const groupRowsDefault = 65_536;
-/** What goes with one commit, a few milliseconds of work. */
-const commitOperationsMax = 1000;
-const commitBytesMax = 512 * 1024;
+/** What goes with one commit: some milliseconds for handing it over, which is why there are not fewer, larger ones. */
+const commitOperationsMax = 4000;
+const commitBytesMax = 2 * 1024 * 1024;
+const keysPerStep = 256;
+const chunkBytesPerWrite = 256 * 1024;
 const commitsUnderWayMax = 2;
 const countedKeysPerStep = 1024;
 
@@ -85,13 +87,14 @@ export class StoreImporter {
       this.#note(imported, view, isTombstone);
     }
     this.#rowsInGroup++;
-    return chunks.sizeBytes >= commitBytesMax || this.#rowsInGroup >= this.#groupRows;
+    return chunks.sizeBytes >= chunkBytesPerWrite || this.#rowsInGroup >= this.#groupRows;
   }
 
   /** Hands on what has gathered. Waits only as long as too much is on its way to the disk. */
   async write(): Promise<void> {
     for (const { key, value } of this.#chunks.take()) this.#batch.put("history", key, value);
-    await this.#commit();
+    if (this.#isFull) await this.#commit();
+    else await this.#options.pause();
     if (this.#rowsInGroup >= this.#groupRows) await this.#writeKeys();
   }
 
@@ -173,6 +176,7 @@ export class StoreImporter {
     // Keys that share a row are neighbours; they are written once all of them are there.
     let folded: ImportedKey[] = [];
     let foldedName = "";
+    let keys = 0;
     for (const key of this.#keys.sorted()) {
       const name = rowNameOf(key.text);
       if (name !== foldedName && folded.length > 0) {
@@ -195,6 +199,7 @@ export class StoreImporter {
         this.#versions.add(this.#batch, this.#arena, key.text, [{ key: key.text, versions }]);
       }
       if (this.#isFull) await this.#commit();
+      else if (++keys % keysPerStep === 0) await this.#options.pause();
     }
     if (folded.length > 0) this.#writeFolded(foldedName, folded);
     this.#keys.clear();
