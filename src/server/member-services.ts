@@ -29,6 +29,7 @@ export interface MemberServices {
   readonly grpc: GrpcServer;
   readonly pages: HttpPages;
   readonly versions: () => Versions;
+  readonly registry: MetricRegistry;
   /** Ends what would keep a drain from ending: streams without an end of their own. */
   endStreams(): void;
 }
@@ -65,6 +66,7 @@ export function memberServices(
   const services: MemberServices = {
     grpc,
     versions,
+    registry,
     pages: new HttpPages({
       health: healthSourceOf(replica, electionTimeoutMs * 2 + 5000),
       registry,

@@ -1,6 +1,7 @@
 // Starts a member and everything that clients see of it: opens the data directory, registers the
 // services, listens on every address, publishes the member. The one place where all parts meet.
 
+import { registerNetworkMetrics } from "../api/network-metrics.ts";
 import type { Logger } from "../base/log.ts";
 import type { ListenUrl } from "../config/listen-url.ts";
 import type { ServerConfig } from "../config/server-config.ts";
@@ -69,6 +70,12 @@ export async function startServer(
       versions: services.versions,
       isDowngrading: () => replica.downgrade.enabled,
     });
+    const metrics = parts.network?.metrics;
+    if (metrics !== undefined) {
+      const { memberId } = replica;
+      const peers = () => replica.peers();
+      registerNetworkMetrics(services.registry, { memberId, metrics, peers });
+    }
     parts.listeners = new ClientListeners(config, services, tls, log);
     const clientUrls = await parts.listeners.open();
     const advertised = config.advertiseClientUrls.map((url) =>
