@@ -32,6 +32,8 @@ export class Proposals {
   /** In the order in which they began. */
   readonly #pending = new Map<number, PendingProposal>();
   #bytes = 0;
+  /** How many wait that nobody is told of. */
+  #duties = 0;
 
   constructor(limits: ProposalLimits) {
     this.#limits = limits;
@@ -64,7 +66,10 @@ export class Proposals {
   ): void {
     this.#waiting.push(proposal);
     this.#waitingCounters.push(counter);
-    if (receiver === undefined) return;
+    if (receiver === undefined) {
+      this.#duties++;
+      return;
+    }
     const bytes = proposal.data.length;
     this.#pending.set(counter, { receiver, ticket, bytes, startedMs });
     this.#bytes += bytes;
@@ -93,6 +98,19 @@ export class Proposals {
       proposals: this.#waiting.splice(0, count),
       counters: this.#waitingCounters.splice(0, count),
     };
+  }
+
+  /**
+   * Forgets what waits and nobody is told of. Those are the duties of a leader, as ending leases; one that leads no
+   * more must not hand them on: the next leader may have given those leases more time.
+   */
+  forgetDuties(): void {
+    if (this.#duties === 0) return;
+    this.#duties = 0;
+    const isAwaited = (_: unknown, i: number) =>
+      this.#pending.has(this.#waitingCounters[i] as number);
+    this.#waiting = this.#waiting.filter(isAwaited);
+    this.#waitingCounters = this.#waitingCounters.filter(isAwaited);
   }
 
   /** Puts back what the core did not take: it goes first the next time. */

@@ -174,8 +174,9 @@ export class RaftLoop {
   }
 
   #offerProposals(nowMs: number): void {
+    const leads = this.#raw.role === "leader";
+    if (!leads) this.#proposals.forgetDuties();
     while (this.#proposals.waiting > 0 && this.#raw.leader !== 0n) {
-      const leads = this.#raw.role === "leader";
       if (leads && this.#isGathering(nowMs)) return;
       const taken = this.#proposals.takeWaiting(leads ? undefined : forwardedBytesMax);
       if (this.#raw.propose(taken.proposals) === undefined) continue;
