@@ -70,7 +70,7 @@ export class PeerPages {
         return method === "GET" ? this.#hash(request) : badMethod("GET");
       case "/leases":
       case "/leases/internal":
-        return method === "POST" ? this.#lease(request) : badMethod("POST");
+        return method === "POST" ? this.#lease(request) : failure(405, "Method Not Allowed");
       case "/downgrade/enabled":
         return method === "GET" ? this.#downgrade() : badMethod("GET");
       case "/version": {

@@ -2,9 +2,10 @@
 // caller drives it: it does nothing by itself, and the same inputs give the same Readys.
 
 import { assert } from "../base/assert.ts";
+import { encodeConfChange } from "../wire/conf-change.ts";
 import {
   ConfChangeType,
-  ConfChange as WireConfChange,
+  type ConfChange as WireConfChange,
   type ConfChangeV2 as WireConfChangeV2,
 } from "../wire/generated/raft.ts";
 import {
@@ -118,7 +119,7 @@ export class RawNode {
     const type = ConfChangeType.ConfChangeAddNode;
     const proposals = peers.map(({ id, context }) => ({
       type: EntryType.confChange,
-      data: WireConfChange.encode({ type, nodeId: id, context }).finish(),
+      data: encodeConfChange({ type, nodeId: id, context }),
     }));
     core.log.committed = core.log.appendProposals(1, proposals);
     // So that the members are known at once; applying the entries changes nothing more.
