@@ -9,6 +9,7 @@
 
 import { type Backend, WriteBatch } from "../storage/backend.ts";
 import { KeyValueView } from "../wire/key-value.ts";
+import { readMarks } from "./export.ts";
 import { metaKeys, uint64 } from "./flush.ts";
 import { rowNameOf } from "./folded-keys.ts";
 import { chunkKeyOf, walkChunks, walkHistory } from "./history.ts";
@@ -75,8 +76,10 @@ export class Compactor {
 
   #next(): Run | undefined {
     const job = this.#queue[0];
-    // What the compaction covers must all be in the backend.
+    // What the compaction covers must all be in the backend, and that it is compacted: else a database that is opened
+    // before the log is replayed would have gaps in a history that it takes for whole.
     if (!job || this.#state.flushedRevision < job.revision) return undefined;
+    if (readMarks(this.#state.backend).scheduledCompaction < job.revision) return undefined;
     this.#queue.shift();
     const { revision, previous, isWhole } = job;
     const hasKept = isAnyLive(this.#state, revision) || hasTombstoneAt(this.#state, revision);

@@ -155,6 +155,28 @@ describe("Store", () => {
     expect(again.range(all)).toMatchObject({ count: 10 });
   });
 
+  it("frees nothing before the database knows that it was compacted", async () => {
+    const backend = new MemoryBackend();
+    const store = Store.open({}, { backend });
+    for (let i = 0; i < 5; i++) put(store, "a", `${i}`);
+    await store.flush(1);
+    store.compact(5);
+    const steps = async () => {
+      for (let i = 0; i < 20; i++) {
+        store.compactionStep();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    await steps();
+    const reopened = Store.open({}, { backend });
+    expect(reopened.range({ key: bytes("a"), revision: 3 })).toMatchObject({ count: 1 });
+    await store.flush(2);
+    await steps();
+    const compacted = Store.open({}, { backend });
+    expect(compacted.range({ key: bytes("a"), revision: 3 })).toEqual({ error: "compacted" });
+    expect(store.compactionStep()).toBe(false);
+  });
+
   it("keeps keys far longer than the database takes, in order", async () => {
     const folder = await mkdtemp(join(tmpdir(), "store-"));
     const open = () => LmdbBackend.open({ path: join(folder, "data") });

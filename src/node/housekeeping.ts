@@ -175,6 +175,8 @@ export class Housekeeping {
   /** Resolves when the compactions asked for so far are done and flushed. */
   async whenCompacted(): Promise<void> {
     if (this.#compacting) {
+      // It begins when the database knows of it.
+      this.#flush();
       await new Promise<void>((resolve) => {
         this.#compactionWaiters.push(resolve);
       });
