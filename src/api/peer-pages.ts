@@ -6,7 +6,11 @@ import { Status, StatusError } from "../base/status.ts";
 import type { Replica } from "../node/replica-types.ts";
 import { EtcdErrors } from "../wire/errors.ts";
 import { LeaseInternalRequest, LeaseInternalResponse } from "../wire/generated/lease.ts";
-import { LeaseKeepAliveRequest, LeaseKeepAliveResponse } from "../wire/generated/rpc.ts";
+import {
+  LeaseKeepAliveRequest,
+  LeaseKeepAliveResponse,
+  ResponseHeader,
+} from "../wire/generated/rpc.ts";
 import { memberJson } from "../wire/member-json.ts";
 import type { Versions } from "./http.ts";
 
@@ -160,7 +164,8 @@ export class PeerPages {
     if (!times) throw new StatusError(Status.NOT_FOUND, EtcdErrors.leaseNotFound.message);
     return LeaseInternalResponse.encode({
       LeaseTimeToLiveResponse: {
-        header: undefined,
+        // An etcd that forwards this to its client ends itself when there is none.
+        header: ResponseHeader.fromPartial({}),
         ID,
         TTL: times.ttl,
         grantedTTL: times.grantedTtl,
