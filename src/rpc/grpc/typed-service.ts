@@ -133,11 +133,8 @@ class TypedStream implements RawStreamHandler {
 
   async #sendAll(responses: AsyncIterable<unknown>): Promise<void> {
     const iterator = responses[Symbol.asyncIterator]();
-    const cancelled = new Promise<undefined>((resolve) => {
-      this.#onCancelled = () => resolve(undefined);
-    });
     for (;;) {
-      const result = await Promise.race([iterator.next(), cancelled]);
+      const result = await this.#nextOf(iterator);
       if (result === undefined || this.#cancelled) {
         // Not awaited: a generator that hangs in its own wait would hold this up for ever.
         iterator.return?.()?.catch(() => undefined);
@@ -151,6 +148,18 @@ class TypedStream implements RawStreamHandler {
         throw error;
       }
     }
+  }
+
+  /**
+   * Undefined when the call is cancelled first. No race with one promise for the whole call: that would keep every
+   * response until the call ends.
+   */
+  #nextOf(iterator: AsyncIterator<unknown>): Promise<IteratorResult<unknown> | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#onCancelled = () => resolve(undefined);
+      if (this.#cancelled) resolve(undefined);
+      else iterator.next().then(resolve, reject);
+    });
   }
 
   async #send(response: unknown): Promise<void> {
