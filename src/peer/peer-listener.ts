@@ -12,6 +12,8 @@ import type { PeerServer } from "./peer-server.ts";
 const bodyBytesMax = 4 << 20;
 const connectionsMax = 1024;
 const handshakeMs = 10_000;
+/** Of a page's request: nothing comes for so long. */
+const bodySilenceMs = 5000;
 
 /** What other pages of a member see of a request. */
 export interface PeerPageRequest {
@@ -211,18 +213,22 @@ const noPage: PeerPage = () => ({
   body: "404 page not found\n",
 });
 
-/** Undefined when it is too long or was cut off. */
+/** Undefined when it is too long, too slow or was cut off. */
 function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
   return new Promise((resolve) => {
     const parts: Buffer[] = [];
     let bytes = 0;
+    request.setTimeout(bodySilenceMs, () => request.destroy());
     request.on("data", (part: Buffer) => {
       bytes += part.length;
       if (bytes <= bodyBytesMax) parts.push(part);
       else resolve(undefined);
     });
     request.on("error", () => undefined);
-    request.once("end", () => resolve(Buffer.concat(parts)));
+    request.once("end", () => {
+      request.setTimeout(0);
+      resolve(Buffer.concat(parts));
+    });
     request.once("close", () => resolve(undefined));
   });
 }
