@@ -24,3 +24,27 @@ export const systemClock: Clock = {
     return { cancel: () => clearTimeout(handle) };
   },
 };
+
+/** Resolves `ms` or more from now. */
+export function sleep(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.setTimer(Math.max(ms, 1), resolve);
+  });
+}
+
+/** Calls `callback` every `ms`, from one call to the next, until cancelled. Does not keep the process alive. */
+export function repeat(clock: Clock, ms: number, callback: () => void): Timer {
+  let timer: Timer;
+  const schedule = () => {
+    timer = clock.setTimer(
+      ms,
+      () => {
+        schedule();
+        callback();
+      },
+      { unref: true },
+    );
+  };
+  schedule();
+  return { cancel: () => timer.cancel() };
+}

@@ -26,6 +26,7 @@ export class Leadership {
   #electedMs = Number.NEGATIVE_INFINITY;
   #lostMs: number;
   readonly #waiters: (() => void)[] = [];
+  readonly #begun = deferred();
 
   constructor(parts: LeadershipParts) {
     this.#parts = parts;
@@ -73,6 +74,17 @@ export class Leadership {
   begin(isAlone: boolean): void {
     const { lessor, clock, electionTimeoutMs } = this.#parts;
     lessor.promote(clock.now(), isAlone ? 0 : electionTimeoutMs);
+    this.#begun.resolve();
+  }
+
+  /** Resolves when this member has begun to lead for the first time; rejects when it can not go on. */
+  whenBegun(): Promise<void> {
+    return this.#begun.promise;
+  }
+
+  /** The member can not go on. */
+  fail(error: Error): void {
+    this.#begun.reject(error);
   }
 
   /** Resolves at the next change of leader, or after `timeoutMs`. */
@@ -120,4 +132,16 @@ export class Leadership {
 
 function isActive(peer: PeerHealth, sinceMs: number): boolean {
   return peer.activeSinceMs !== undefined && peer.activeSinceMs <= sinceMs;
+}
+
+function deferred() {
+  let resolve!: () => void;
+  let reject!: (error: Error) => void;
+  const promise = new Promise<void>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  // Nobody may be waiting.
+  promise.catch(() => {});
+  return { promise, resolve, reject };
 }

@@ -27,4 +27,10 @@ export class MemberMetrics {
   readonly snapshotsInstalled = new Counter();
   /** One bounded step of a compaction, in milliseconds. */
   readonly compactionPauseMs = new Histogram(exponentialBounds(1, 2, 13));
+
+  /** A write to the log is durable: its time in milliseconds, and the bytes of its entries. */
+  onLogWritten(ms: number, bytes: number): void {
+    this.walFsyncSeconds.observe(ms / 1000);
+    this.walBytes.value += bytes;
+  }
 }

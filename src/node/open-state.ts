@@ -14,6 +14,7 @@ import type { Member } from "../wire/generated/rpc.ts";
 import { type Beginning, beginMember } from "./bootstrap.ts";
 import { forceNewCluster } from "./force-new-cluster.ts";
 import { type Log, MemoryLog } from "./log.ts";
+import { versionOfServer } from "./member-status.ts";
 import { Membership } from "./membership.ts";
 import { noPeerClient, unreachable } from "./no-peers.ts";
 import type { MemberDependencies, MemberOptions } from "./open-member.ts";
@@ -39,7 +40,6 @@ export interface OpenedState {
 }
 
 const noState: HardState = { term: 0, vote: 0n, commit: 0 };
-const versionOfServer = "3.7.3";
 
 export async function openState(
   options: MemberOptions,

@@ -2,7 +2,7 @@
 // it is applied here. Promotions need the leader's knowledge and are handed on to it.
 
 import { Status, StatusError } from "../base/status.ts";
-import type { Clock } from "../io/clock.ts";
+import { type Clock, sleep } from "../io/clock.ts";
 import type { PeerHealth } from "../peer/types.ts";
 import type { RaftStatus } from "../raft/ready.ts";
 import { ConfChangeKind } from "../wire/conf-change.ts";
@@ -121,7 +121,7 @@ export class Reconfigurer {
           if (!(error instanceof StatusError) || settled.has(error.message)) throw error;
         }
       }
-      await this.#sleep(retryMs);
+      await sleep(clock, retryMs);
     }
     throw toStatusError(EtcdErrors.timeout);
   }
@@ -156,7 +156,7 @@ export class Reconfigurer {
           "etcdserver: request timed out, leader transfer took too long",
         );
       }
-      await this.#sleep(Math.min(this.#options.heartbeatMs, deadline - clock.now()));
+      await sleep(clock, Math.min(this.#options.heartbeatMs, deadline - clock.now()));
     }
   }
 
@@ -182,11 +182,5 @@ export class Reconfigurer {
       health: this.#parts.health(),
       nowMs: clock.now(),
     };
-  }
-
-  #sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#parts.clock.setTimer(Math.max(ms, 1), resolve);
-    });
   }
 }

@@ -2,32 +2,30 @@
 // for the member's state. The loop in raft-loop.ts orders everything; nothing else applies commands.
 
 import { assert } from "../base/assert.ts";
-import type { Clock, Timer } from "../io/clock.ts";
+import { type Clock, repeat, type Timer } from "../io/clock.ts";
 import type { LeaseTimes, Lessor } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { WatchHub } from "../mvcc/watch-hub.ts";
-import type { PeerHealth, Transport, TransportHandler } from "../peer/types.ts";
+import type { PeerHealth, Transport } from "../peer/types.ts";
 import type { RawNode } from "../raft/raw-node.ts";
 import type { RaftStatus, SoftState } from "../raft/ready.ts";
-import { type Entry, EntryType } from "../raft/types.ts";
-import { encodeConfChange } from "../wire/conf-change.ts";
+import type { Entry } from "../raft/types.ts";
 import { type EtcdError, EtcdErrors, toStatusError } from "../wire/errors.ts";
 import type { Member, ResponseHeader } from "../wire/generated/rpc.ts";
 import { AlarmType } from "./alarm-set.ts";
-import { VersionMonitor } from "./cluster-version.ts";
-import { encodeCommand } from "./command.ts";
+import { type ClusterDuties, clusterDuties } from "./cluster-duties.ts";
+import { handOver } from "./hand-over.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { Leadership } from "./leadership.ts";
-import { LeaseCalls } from "./lease-calls.ts";
 import type { Log } from "./log.ts";
 import type { MemberMetrics } from "./member-metrics.ts";
+import { memberStatus, versionOfStorage } from "./member-status.ts";
 import type { DowngradeInfo, Membership, MembershipEffect } from "./membership.ts";
+import { type KnownPeer, PeerSide } from "./peer-side.ts";
 import { PromiseReceiver } from "./promise-receiver.ts";
-import { type PendingProposal, Proposals } from "./proposals.ts";
 import { Quota } from "./quota.ts";
 import { RaftLoop } from "./raft-loop.ts";
-import { ReadRounds } from "./read-rounds.ts";
-import { type ConfChangeRequest, Reconfigurer } from "./reconfigure.ts";
+import type { ConfChangeRequest } from "./reconfigure.ts";
 import type { MemberAttributes, ReplicaOptions, ReplicaParts } from "./replica-options.ts";
 import type {
   Alarm,
@@ -36,16 +34,13 @@ import type {
   ReplicaStatus,
   TicketReceiver,
 } from "./replica-types.ts";
-import { RequestIds } from "./request-id.ts";
+import { Requests } from "./requests.ts";
 import type { SnapshotReader } from "./snapshot/snapshot-reader.ts";
 import type { SnapshotExchange } from "./snapshot-exchange.ts";
 import type { StateMachine } from "./state-machine.ts";
 
-const versionOfServer = "3.7.3";
-const versionOfStorage = "3.7.0";
-const readRetryMs = 500;
-const publishRetryMs = 200;
-/** What a stopping member waits for those that wait for it. */
+const retryMs = 200;
+/** How long a stopping member waits for outcomes. */
 const drainMs = 2000;
 
 export class MemberReplica implements Replica {
@@ -63,16 +58,13 @@ export class MemberReplica implements Replica {
   readonly #membership: Membership;
   readonly #stateMachine: StateMachine;
   readonly #snapshots: SnapshotExchange;
-  readonly #proposals: Proposals;
-  readonly #reads: ReadRounds;
-  readonly #ids: RequestIds;
+  readonly #requests: Requests;
+  readonly #peerSide: PeerSide;
   readonly #quota: Quota;
   readonly #housekeeping: Housekeeping;
   readonly #leadership: Leadership;
   readonly #loop: RaftLoop;
-  readonly #reconfigurer: Reconfigurer;
-  readonly #leaseCalls: LeaseCalls;
-  readonly #versionMonitor: VersionMonitor;
+  readonly #duties: ClusterDuties;
   #appliedIndex: number;
   /** The term in which this member, as the leader, has applied an entry of its own. */
   #leadsSinceTerm = 0;
@@ -82,11 +74,10 @@ export class MemberReplica implements Replica {
   #failure: Error | undefined;
   #closing: Promise<void> | undefined;
   #whenDrained: (() => void) | undefined;
-  #raftTick: Timer | undefined;
-  #tick: Timer | undefined;
+  #ticks: readonly Timer[] = [];
   /** Called once when the member can not go on (the log failed). */
   onFatal: ((error: Error) => void) | undefined;
-  /** Called once when the cluster has removed this member. */
+  /** Called when the cluster has removed this member; perhaps more than once. */
   onRemoved: (() => void) | undefined;
 
   constructor(options: ReplicaOptions, parts: ReplicaParts, appliedIndex: number) {
@@ -105,34 +96,25 @@ export class MemberReplica implements Replica {
     this.#stateMachine = parts.stateMachine;
     this.#snapshots = parts.snapshots;
     this.#appliedIndex = appliedIndex;
-    this.#proposals = new Proposals({
-      itemsMax: options.maxPendingProposals,
-      bytesMax: options.maxPendingBytes,
-    });
-    this.#ids = new RequestIds(options.memberId, parts.clock.wallNow());
-    this.#reads = new ReadRounds(
-      { waitersMax: options.maxPendingProposals, retryMs: readRetryMs },
-      () => this.#nextReadContext(),
-    );
+    this.#requests = new Requests(options, parts);
     this.#quota = new Quota(options.quotaBytes, parts.store);
     this.#leadership = new Leadership({ ...parts, ...options, peers: () => this.peers() });
     this.#loop = new RaftLoop({
       ...parts,
       kept: options,
-      proposals: this.#proposals,
-      reads: this.#reads,
+      proposals: this.#requests.proposals,
+      reads: this.#requests.reads,
       handler: {
         apply: (entries) => this.#apply(entries),
         onSoftState: (state) => this.#onSoftState(state),
         sendSnapshot: (message) => this.#snapshots.send(message),
         installSnapshot: async (snapshot, hardState) => {
           await this.#snapshots.install(snapshot, hardState);
-          this.#onInstalled();
+          this.#peerSide.followAll();
+          this.metrics.snapshotsInstalled.value += 1;
+          this.#housekeeping.afterApply();
         },
-        onLogWritten: (ms, bytes) => {
-          this.metrics.walFsyncSeconds.observe(ms / 1000);
-          this.metrics.walBytes.value += bytes;
-        },
+        onLogWritten: (ms, bytes) => this.metrics.onLogWritten(ms, bytes),
         onLogFull: () => this.#onLogFull(),
         onTurnDone: () => {
           if (this.#whenDrained && this.#isDrained()) this.#whenDrained();
@@ -140,32 +122,18 @@ export class MemberReplica implements Replica {
         onFailed: (error) => this.#fail(error),
       },
     });
-    this.#housekeeping = new Housekeeping(this, options, parts);
-    this.#reconfigurer = new Reconfigurer(
-      { ...options, strict: options.strictReconfig, heartbeatMs: options.heartbeatMs },
-      {
-        ...parts,
-        health: () => this.peers(),
-        raftStatus: () => this.raftStatus(),
-        propose: (change) => this.#proposeConfChange(change),
-        transferLeader: (to) => this.#transferTo(to),
-        promoteAt: (urls, id, timeoutMs) => parts.calls.promote(urls, id, timeoutMs),
-      },
-    );
-    this.#leaseCalls = new LeaseCalls({
-      ...parts,
-      leadership: this.#leadership,
-      replica: this,
-      requestTimeoutMs: options.requestTimeoutMs,
-    });
-    this.#versionMonitor = new VersionMonitor({
+    this.#peerSide = new PeerSide({
       ...parts,
       memberId: options.memberId,
-      version: versionOfServer,
-      isLeader: () => this.isLeader,
-      versionsOf: (member) => parts.calls.versions(member.peerURLs),
-      setClusterVersion: (version) => this.#propose(...parts.stateMachine.versionCommand(version)),
-      endDowngrade: () => this.#propose(...parts.stateMachine.downgradeCommand(false, "")),
+      loop: this.#loop,
+      onRemoved: () => this.onRemoved?.(),
+    });
+    this.#housekeeping = new Housekeeping(this, options, parts);
+    this.#duties = clusterDuties(options, parts, {
+      replica: this,
+      leadership: this.#leadership,
+      proposeConfChange: (change) => this.#proposeConfChange(change),
+      transferTo: (id) => this.#transferTo(id),
     });
   }
 
@@ -173,6 +141,7 @@ export class MemberReplica implements Replica {
     return this.#ready;
   }
 
+  /** Of the last entry that is applied. */
   get appliedIndex(): number {
     return this.#appliedIndex;
   }
@@ -189,7 +158,6 @@ export class MemberReplica implements Replica {
     return this.#membership.isLearner(this.memberId);
   }
 
-  /** Since when no leader is known, in the clock's milliseconds; undefined while one is. */
   get leaderlessSinceMs(): number | undefined {
     return this.#leadership.leaderlessSinceMs;
   }
@@ -198,43 +166,29 @@ export class MemberReplica implements Replica {
    * Begins to take part. A member that is alone leads and has applied its log when this resolves; one of several
    * goes on finding a leader meanwhile.
    */
-  async start(peers: readonly { readonly id: bigint; readonly urls: readonly string[] }[] = []) {
-    this.#transport.start(this.#transportHandler());
-    for (const { id, urls } of peers) this.#transport.addPeer(id, urls);
-    for (const member of this.#membership.list()) {
-      if (member.ID !== this.memberId) this.#transport.addPeer(member.ID, member.peerURLs);
-    }
-    this.#snapshots.start({
-      onFailed: (id) => this.#raw.reportSnapshot(id, false),
-    });
-    this.#loop.isAlone = this.#isAlone();
-    this.#scheduleRaftTick();
-    this.#scheduleTick();
+  async start(peers: readonly KnownPeer[] = []): Promise<void> {
+    this.#peerSide.start(peers);
+    const { heartbeatMs, flushIntervalMs } = this.#options;
+    this.#ticks = [
+      repeat(this.#clock, heartbeatMs, () => this.#loop.tick()),
+      repeat(this.#clock, flushIntervalMs, () => this.#tick()),
+    ];
     this.#loop.run();
-    if (this.#loop.isAlone) await this.#untilLeading();
+    if (this.#loop.isAlone) await this.#leadership.whenBegun();
     this.#isStarted = true;
     this.#serving = true;
     this.#housekeeping.start();
-    this.#versionMonitor.start();
+    this.#duties.versions.start();
   }
 
   /** Tells the cluster this member's name and where clients reach it; then the member is ready. */
   async publish(attributes: MemberAttributes): Promise<void> {
     const commands = this.#stateMachine.publishCommands(this.memberId, attributes);
-    if (this.#isAlone() && this.clusterVersion === "") {
+    if (this.#loop.isAlone && this.clusterVersion === "") {
       commands.push(this.#stateMachine.versionCommand(versionOfStorage));
     }
     for (const [field, message] of commands) {
-      for (;;) {
-        try {
-          await this.proposeAsync(field, message);
-          break;
-        } catch (error) {
-          // Alone there is nobody to wait for; else a leader or a quorum may come back.
-          if (this.#failure || this.#closing || this.#isAlone()) throw error;
-          await this.#leadership.changed(publishRetryMs);
-        }
-      }
+      while (!(await this.#proposeOnce(field, message))) await this.#leadership.changed(retryMs);
     }
     this.#ready = true;
   }
@@ -252,16 +206,9 @@ export class MemberReplica implements Replica {
       receiver?.onFailed(ticket, refusal.code, refusal.message);
       return;
     }
-    const counter = this.#ids.next();
-    const data = encodeCommand(field, this.#ids.prefix, counter, message, start, end);
-    if (data.length > this.#options.maxRequestBytes) {
-      const { code, message: text } = EtcdErrors.requestTooLarge;
-      receiver?.onFailed(ticket, code, text);
-      return;
+    if (this.#requests.propose(field, message, start, end, receiver, ticket)) {
+      this.#loop.queueRun();
     }
-    const proposal = { type: EntryType.normal, data };
-    this.#proposals.add(counter, proposal, receiver, ticket, this.#clock.now());
-    this.#loop.queueRun();
   }
 
   proposeAsync(field: CommandField, message: Uint8Array): Promise<Uint8Array> {
@@ -281,7 +228,7 @@ export class MemberReplica implements Replica {
       return;
     }
     const refusal = this.#failure || this.#closing ? EtcdErrors.stopped : undefined;
-    if (refusal || !this.#reads.add(receiver, ticket, this.#clock.now())) {
+    if (refusal || !this.#requests.reads.add(receiver, ticket, this.#clock.now())) {
       const { code, message } = refusal ?? EtcdErrors.tooManyRequests;
       receiver.onFailed(ticket, code, message);
       return;
@@ -306,24 +253,14 @@ export class MemberReplica implements Replica {
   }
 
   status(): ReplicaStatus {
-    const size = this.store.size();
-    const errors = this.alarms().map(
-      (alarm) =>
-        `memberID:${alarm.memberId} alarm:${alarm.type === AlarmType.noSpace ? "NOSPACE" : "CORRUPT"} `,
-    );
-    return {
-      version: versionOfServer,
-      storageVersion: versionOfStorage,
-      dbSizeBytes: size.totalBytes,
-      dbSizeInUseBytes: size.inUseBytes,
+    return memberStatus({
+      store: this.store,
+      raw: this.#raw,
       quotaBytes: this.#quota.bytesMax,
-      leader: this.#raw.leader,
-      raftIndex: this.#raw.commit,
-      raftTerm: this.#raw.term,
       appliedIndex: this.#appliedIndex,
       isLearner: this.isLearner,
-      errors: this.#raw.leader === 0n ? [...errors, "etcdserver: no leader"] : errors,
-    };
+      alarms: this.alarms(),
+    });
   }
 
   raftStatus(): RaftStatus {
@@ -359,40 +296,40 @@ export class MemberReplica implements Replica {
   }
 
   get pendingProposals(): number {
-    return this.#proposals.pending;
+    return this.#requests.proposals.pending;
   }
 
   renewLease(id: bigint): Promise<number> {
-    return this.#leaseCalls.renew(id);
+    return this.#duties.leases.renew(id);
   }
 
   leaseTimes(id: bigint, withKeys: boolean): Promise<LeaseTimes | undefined> {
-    return this.#leaseCalls.times(id, withKeys);
+    return this.#duties.leases.times(id, withKeys);
   }
 
   addMember(peerUrls: readonly string[], isLearner: boolean): Promise<Member> {
-    return this.#reconfigurer.addMember(peerUrls, isLearner);
+    return this.#duties.reconfigurer.addMember(peerUrls, isLearner);
   }
 
   removeMember(id: bigint): Promise<void> {
-    return this.#reconfigurer.removeMember(id);
+    return this.#duties.reconfigurer.removeMember(id);
   }
 
   updateMember(id: bigint, peerUrls: readonly string[]): Promise<void> {
-    return this.#reconfigurer.updateMember(id, peerUrls);
+    return this.#duties.reconfigurer.updateMember(id, peerUrls);
   }
 
   promoteMember(id: bigint): Promise<readonly Member[]> {
-    return this.#reconfigurer.promoteMember(id);
+    return this.#duties.reconfigurer.promoteMember(id);
   }
 
-  /** As `promoteMember` for a member that is asked as the leader; refuses when it is not. */
+  /** As `promoteMember`; refuses where it is not the leader. */
   promoteHere(id: bigint): Promise<readonly Member[]> {
-    return this.#reconfigurer.promoteHere(id);
+    return this.#duties.reconfigurer.promoteHere(id);
   }
 
   moveLeader(id: bigint): Promise<void> {
-    return this.#reconfigurer.moveLeader(id);
+    return this.#duties.reconfigurer.moveLeader(id);
   }
 
   /** Hands leadership on, answers what is under way, flushes and closes everything. */
@@ -404,17 +341,25 @@ export class MemberReplica implements Replica {
   async #close(): Promise<void> {
     this.#serving = false;
     this.#ready = false;
-    this.#versionMonitor.stop();
-    await this.#handLeadershipOn();
+    this.#duties.versions.stop();
+    await this.#handOver();
     await this.#drain();
-    this.#raftTick?.cancel();
-    this.#tick?.cancel();
+    for (const tick of this.#ticks) tick.cancel();
     this.#loop.stop();
-    this.#refuseAll(EtcdErrors.stopped);
+    this.#requests.refuseAll(EtcdErrors.stopped);
     await this.#transport.close();
     await this.#snapshots.close();
     await this.#housekeeping.stop();
     await this.#log.close();
+  }
+
+  /** False: it may work later. Alone there is nobody to wait for; else a leader or a quorum may come back. */
+  #proposeOnce(field: CommandField, message: Uint8Array): Promise<boolean> {
+    const failed = (error: unknown) => {
+      if (this.#failure || this.#closing || this.#loop.isAlone) throw error;
+      return false;
+    };
+    return this.proposeAsync(field, message).then(() => true, failed);
   }
 
   /** Alone, everything under way gets its outcome; else it may depend on others, who are not waited for long. */
@@ -430,35 +375,25 @@ export class MemberReplica implements Replica {
   }
 
   #isDrained(): boolean {
-    return this.#loop.isIdle && this.#proposals.waiting === 0 && this.#proposals.pending === 0;
+    const { proposals } = this.#requests;
+    return this.#loop.isIdle && proposals.waiting === 0 && proposals.pending === 0;
   }
 
-  /** So that the others need not wait for an election. */
-  async #handLeadershipOn(): Promise<void> {
+  async #handOver(): Promise<void> {
     if (this.#failure || !this.isLeader || this.#loop.isAlone) return;
-    const active = new Set(
-      this.peers()
-        .filter((peer) => peer.activeSinceMs !== undefined)
-        .map((peer) => peer.id),
-    );
-    const best = this.raftStatus()
-      .progress.filter((one) => one.id !== this.memberId && !one.isLearner && active.has(one.id))
-      .sort((a, b) => b.match - a.match)[0];
-    if (!best) return;
-    this.#transferTo(best.id);
-    const deadlineMs = this.#clock.now() + this.#options.electionTimeoutMs;
-    while (this.isLeader && this.#clock.now() < deadlineMs) await this.#pause(5);
+    await handOver({
+      clock: this.#clock,
+      electionTimeoutMs: this.#options.electionTimeoutMs,
+      status: this.raftStatus(),
+      peers: this.peers(),
+      transferTo: (id) => this.#transferTo(id),
+      isLeader: () => this.isLeader,
+    });
   }
 
   #transferTo(id: bigint): void {
     this.#raw.transferLeader(id);
     this.#loop.queueRun();
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#clock.setTimer(ms, resolve);
-    });
   }
 
   #refusal(
@@ -468,7 +403,7 @@ export class MemberReplica implements Replica {
     end: number,
   ): EtcdError | undefined {
     if (this.#failure || this.#closing) return EtcdErrors.stopped;
-    if (!this.#proposals.hasRoom) return EtcdErrors.tooManyRequests;
+    if (!this.#requests.proposals.hasRoom) return EtcdErrors.tooManyRequests;
     if (this.#loop.isLogFull) return EtcdErrors.noSpace;
     if (this.#quota.fits(field, message, start, end)) {
       if (this.store.overlayBytes <= this.#options.flushBytes * 16) return undefined;
@@ -478,61 +413,19 @@ export class MemberReplica implements Replica {
     return EtcdErrors.noSpace;
   }
 
-  async #propose(field: CommandField, message: Uint8Array): Promise<void> {
-    await this.proposeAsync(field, message);
-  }
-
   #proposeConfChange(change: ConfChangeRequest): Promise<void> {
     if (this.#failure || this.#closing) return Promise.reject(toStatusError(EtcdErrors.stopped));
-    const counter = this.#ids.next();
-    const data = encodeConfChange({ ...change, id: this.#ids.toBigInt(counter) });
-    return new Promise((resolve, reject) => {
-      const receiver = new PromiseReceiver(() => resolve(), reject);
-      const proposal = { type: EntryType.confChange, data };
-      this.#proposals.add(counter, proposal, receiver, 0, this.#clock.now());
-      this.#loop.queueRun();
-    });
-  }
-
-  #nextReadContext(): Uint8Array {
-    this.metrics.readRounds.value += 1;
-    const context = Buffer.allocUnsafe(8);
-    context.writeBigUInt64BE(this.#ids.toBigInt(this.#ids.next()));
-    return context;
-  }
-
-  #transportHandler(): TransportHandler {
-    return {
-      onMessages: (messages) => this.#loop.receive(messages),
-      onUnreachable: (id) => this.#raw.reportUnreachable(id),
-      onSnapshotSent: (id, ok) => {
-        this.#snapshots.onSent(id);
-        this.#raw.reportSnapshot(id, ok);
-        this.#loop.queueRun();
-      },
-      isRemoved: (id) => this.#membership.isRemoved(id),
-      onRemovedFromCluster: () => this.#removed(),
-      snapshotPath: (index) => this.#snapshots.pathFor(index),
-      onSnapshot: async (message, path) => {
-        this.#snapshots.received(message, path);
-        this.#loop.receive([message]);
-      },
-    };
-  }
-
-  #removed(): void {
-    const { onRemoved } = this;
-    this.onRemoved = undefined;
-    onRemoved?.();
+    const outcome = this.#requests.proposeConfChange(change);
+    this.#loop.queueRun();
+    return outcome;
   }
 
   #onSoftState(state: SoftState): void {
-    const { leader, role } = state;
-    if (this.#leadership.onSoftState({ leader, role })) {
-      this.#reads.restart();
+    if (this.#leadership.onSoftState(state)) {
+      this.#requests.reads.restart();
       this.#loop.queueRun();
     }
-    if (role !== "leader") this.#leadsSinceTerm = 0;
+    if (state.role !== "leader") this.#leadsSinceTerm = 0;
   }
 
   /** The store goes on from another state: all that is kept beside it follows at once. */
@@ -541,36 +434,9 @@ export class MemberReplica implements Replica {
     this.#appliedIndex = this.store.consistentIndex;
   }
 
-  #onInstalled(): void {
-    this.#loop.isAlone = this.#isAlone();
-    const others = this.#membership.list().filter((member) => member.ID !== this.memberId);
-    const ids = new Set(others.map((member) => member.ID));
-    for (const { id } of this.peers()) if (!ids.has(id)) this.#transport.removePeer(id);
-    for (const { ID, peerURLs } of others) {
-      this.#transport.addPeer(ID, peerURLs);
-      this.#transport.updatePeer(ID, peerURLs);
-    }
-    this.metrics.snapshotsInstalled.value += 1;
-    this.#housekeeping.afterApply();
-  }
-
   /** Called by the state machine when a change of members is applied. */
   onMembership(effect: MembershipEffect): void {
-    this.#loop.isAlone = this.#isAlone();
-    if (effect.id === this.memberId) {
-      // The others are told first that this is committed.
-      if (effect.kind === "removed") this.#clock.setTimer(1000, () => this.#removed());
-      return;
-    }
-    if (effect.kind === "added") this.#transport.addPeer(effect.id, effect.peerUrls);
-    else if (effect.kind === "updated") this.#transport.updatePeer(effect.id, effect.peerUrls);
-    else if (effect.kind === "removed") this.#transport.removePeer(effect.id);
-  }
-
-  #isAlone(): boolean {
-    const { voters, learners, votersOutgoing, learnersNext } = this.#raw.status().confState;
-    const others = learners.length + votersOutgoing.length + learnersNext.length;
-    return voters.length === 1 && voters[0] === this.memberId && others === 0;
+    this.#peerSide.follow(effect);
   }
 
   /** There is no space for the log. Alone, nobody else knows of what could not be written: it is refused and forgotten. */
@@ -581,10 +447,10 @@ export class MemberReplica implements Replica {
       return false;
     }
     if (!this.#loop.isAlone) {
-      void this.#handLeadershipOn();
+      void this.#handOver();
       return false;
     }
-    this.#refuse(this.#proposals.takeAll(), () => EtcdErrors.noSpace);
+    this.#requests.refuseProposals(EtcdErrors.noSpace);
     return true;
   }
 
@@ -594,28 +460,14 @@ export class MemberReplica implements Replica {
     this.#serving = false;
     this.#ready = false;
     this.#loop.stop();
-    this.#refuseAll(EtcdErrors.stopped);
+    this.#requests.refuseAll(EtcdErrors.stopped);
     this.#whenDrained?.();
-    for (const waiter of this.#leadWaiters.splice(0)) waiter.reject(error);
+    this.#leadership.fail(error);
     this.onFatal?.(error);
-  }
-
-  #refuseAll(refusal: EtcdError): void {
-    this.#refuse(this.#proposals.takeAll(), () => refusal);
-    this.#reads.endOlderThan(Number.POSITIVE_INFINITY, () => refusal);
-  }
-
-  #refuse(proposals: readonly PendingProposal[], why: (startedMs: number) => EtcdError): void {
-    this.metrics.proposalsFailed.value += proposals.length;
-    for (const { receiver, ticket, startedMs } of proposals) {
-      const { code, message } = why(startedMs);
-      receiver.onFailed(ticket, code, message);
-    }
   }
 
   #apply(entries: readonly Entry[]): void {
     const machine = this.#stateMachine;
-    const { writer } = machine;
     const term = this.#raw.term;
     for (const entry of entries) {
       assert(
@@ -624,71 +476,25 @@ export class MemberReplica implements Replica {
       );
       const refusal = machine.apply(entry, term);
       this.#appliedIndex = entry.index;
-      if (machine.idPrefix !== this.#ids.prefix) continue;
-      const pending = this.#proposals.take(machine.idCounter);
-      if (!pending) continue;
-      const { receiver, ticket } = pending;
-      if (refusal) receiver.onFailed(ticket, refusal.code, refusal.message);
-      else receiver.onApplied(ticket, writer.buffer, writer.start, writer.end);
+      this.#requests.onApplied(machine, refusal);
     }
-    this.#afterApply();
-  }
-
-  #afterApply(): void {
-    if (this.isLeader && this.#leadsSinceTerm !== this.#raw.term) {
-      if (this.#stateMachine.appliedTerm === this.#raw.term) this.#beginToLead();
-    }
+    const leads = this.isLeader && this.#stateMachine.appliedTerm === term;
+    if (leads && this.#leadsSinceTerm !== term) this.#beginToLead(term);
     this.#housekeeping.afterApply();
   }
 
   /** The first entry of this leader's term is applied. */
-  #beginToLead(): void {
-    this.#leadsSinceTerm = this.#raw.term;
+  #beginToLead(term: number): void {
+    this.#leadsSinceTerm = term;
     this.#leadership.begin(this.#loop.isAlone);
-    for (const waiter of this.#leadWaiters.splice(0)) waiter.resolve();
-    if (!this.#loop.isAlone) void this.#versionMonitor.check();
+    if (!this.#loop.isAlone) void this.#duties.versions.check();
   }
 
-  readonly #leadWaiters: { resolve(): void; reject(error: Error): void }[] = [];
-
-  #untilLeading(): Promise<void> {
-    if (this.#failure) return Promise.reject(this.#failure);
-    if (this.#leadsSinceTerm > 0) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      this.#leadWaiters.push({ resolve, reject });
-    });
-  }
-
-  #scheduleRaftTick(): void {
-    this.#raftTick = this.#clock.setTimer(
-      this.#options.heartbeatMs,
-      () => {
-        if (this.#failure) return;
-        this.#loop.tick();
-        this.#scheduleRaftTick();
-      },
-      { unref: true },
-    );
-  }
-
-  #scheduleTick(): void {
-    this.#tick = this.#clock.setTimer(
-      this.#options.flushIntervalMs,
-      () => {
-        if (this.#failure) return;
-        this.#timeOutOld();
-        if (!this.#closing) this.#housekeeping.tick();
-        this.#scheduleTick();
-      },
-      { unref: true },
-    );
-  }
-
-  /** Whoever waits too long is told. What was handed on may still be applied. */
-  #timeOutOld(): void {
+  #tick(): void {
+    if (this.#failure) return;
+    // Whoever waits too long is told. What was handed on may still be applied.
     const startedMs = this.#clock.now() - this.#options.requestTimeoutMs;
-    const why = (startMs: number) => this.#leadership.refusalOfTimeout(startMs);
-    this.#refuse(this.#proposals.takeOlderThan(startedMs), why);
-    if (this.#reads.waiting > 0) this.#reads.endOlderThan(startedMs, why);
+    this.#requests.endOlderThan(startedMs, (startMs) => this.#leadership.refusalOfTimeout(startMs));
+    if (!this.#closing) this.#housekeeping.tick();
   }
 }

@@ -25,9 +25,14 @@ export interface SnapshotExchangeParts {
 
 /** What it needs of the member that it works for. */
 export interface SnapshotExchangeHost {
+  /** The last entry that this member has applied. */
+  appliedIndex(): number;
   /** The snapshot for this member could not be built or sent. */
   onFailed(id: bigint): void;
 }
+
+/** Received files that are kept; a member that installs takes each soon. */
+const receivedMax = 8;
 
 interface BuiltFile extends SnapshotFacts {
   readonly path: string;
@@ -77,9 +82,11 @@ export class SnapshotExchange {
   /** The file of a snapshot has arrived; its message goes to the core now. */
   received(message: Message, path: string): void {
     const index = message.snapshot?.metadata.index ?? 0;
+    const applied = this.#host?.appliedIndex() ?? 0;
     for (const [older, file] of this.#received) {
-      // Of those that the core did not take, none will be asked for any more.
+      // The core may have taken over one that waits for the disk; what is applied will not be asked for any more.
       if (older === index) continue;
+      if (older > applied && this.#received.size < receivedMax) continue;
       this.#received.delete(older);
       void this.#parts.disk.remove(file).catch(() => {});
     }

@@ -5,7 +5,7 @@ import { latin1Bytes, readUint64 } from "../../base/bytes.ts";
 import { Status, StatusError } from "../../base/status.ts";
 import type { Clock } from "../../io/clock.ts";
 import type { Disk } from "../../io/disk.ts";
-import { encodeLeaseKey } from "../../lease/lease.ts";
+import { LeaseKeyRows } from "../../lease/lease-key-rows.ts";
 import type { StoreMarks } from "../../mvcc/export.ts";
 import { StoreImporter } from "../../mvcc/import.ts";
 import type { Backend } from "../../storage/backend.ts";
@@ -66,9 +66,14 @@ export async function buildDatabase(parts: BuildDatabaseParts): Promise<Snapshot
   try {
     const pace = new Pace(clock, signal);
     const leases = new Set<bigint>();
+    const leaseKeys = new LeaseKeyRows();
     const importer = new StoreImporter(backend, {
       pause: () => pace.rest(),
-      leaseRow: (id, key) => (leases.has(id) ? encodeLeaseKey(id, key) : undefined),
+      leaseKeys: {
+        has: (id) => leases.has(id),
+        add: (id, key) => leaseKeys.add(id, key),
+        remove: (id, key) => leaseKeys.remove(id, key),
+      },
     });
     const { marks, point } = await readMeta(file, parts);
     await importLeases(file, importer, leases, pace);
