@@ -226,7 +226,7 @@ export class PeerTransport implements Transport {
   #isAcceptable(message: Message): boolean {
     return (
       message.to === this.context.identity.memberId &&
-      isForPeers(message.type) &&
+      refusedTypes[message.type] !== true &&
       !this.#startedHandler().isRemoved(message.from)
     );
   }
@@ -264,21 +264,19 @@ export class PeerTransport implements Transport {
   }
 }
 
-/** Messages of a member to itself, and a snapshot without its file, must not come from outside. */
-function isForPeers(type: MessageType): boolean {
-  switch (type) {
-    case MessageType.hup:
-    case MessageType.beat:
-    case MessageType.snap:
-    case MessageType.unreachable:
-    case MessageType.snapStatus:
-    case MessageType.checkQuorum:
-    case MessageType.storageAppend:
-    case MessageType.storageAppendResp:
-    case MessageType.storageApply:
-    case MessageType.storageApplyResp:
-      return false;
-    default:
-      return true;
-  }
+/** By type. Messages of a member to itself, and a snapshot without its file, must not come from outside. */
+const refusedTypes: boolean[] = [];
+for (const type of [
+  MessageType.hup,
+  MessageType.beat,
+  MessageType.snap,
+  MessageType.unreachable,
+  MessageType.snapStatus,
+  MessageType.checkQuorum,
+  MessageType.storageAppend,
+  MessageType.storageAppendResp,
+  MessageType.storageApply,
+  MessageType.storageApplyResp,
+]) {
+  refusedTypes[type] = true;
 }

@@ -18,6 +18,7 @@ import {
 
 /** Encoded at a time; what one buffer holds is at most this and one message. */
 const batchBytes = 1 << 20;
+const stopped = "stopped";
 
 export class StreamWriter {
   readonly #context: PeerContext;
@@ -98,7 +99,7 @@ export class StreamWriter {
   }
 
   close(): void {
-    this.#detach("stopped");
+    this.#detach(stopped);
   }
 
   #isFull(connection: WriterConnection): boolean {
@@ -133,7 +134,8 @@ export class StreamWriter {
     this.#connection = undefined;
     const hadQueued = connection.queuedMessages > 0;
     connection.response.destroy();
-    this.#log("warn", "lost TCP streaming connection with remote peer", reason);
+    if (reason === stopped) this.#log("info", "stopped TCP streaming connection with remote peer");
+    else this.#log("warn", "lost TCP streaming connection with remote peer", reason);
     if (hadQueued) this.#context.reportUnreachable(this.#peerId);
   }
 
