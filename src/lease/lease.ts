@@ -1,5 +1,5 @@
 // One lease as the lessor holds it, and its rows in the database: table `lease` maps the id (8 bytes,
-// big-endian) to an encoded leasepb.Lease, table `leaseKeys` holds id + key for every attached key.
+// big-endian) to an encoded leasepb.Lease, table `leaseKeys` see lease-key-rows.ts.
 
 import { Lease as LeaseMessage } from "../wire/generated/lease.ts";
 

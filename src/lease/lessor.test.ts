@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Backend } from "../storage/backend.ts";
+import { Store } from "../mvcc/store.ts";
+import { type Backend, backendKeyBytesMax } from "../storage/backend.ts";
+import { MemoryBackend } from "../storage/memory-backend.ts";
 import { LeaseIds } from "./lease-id.ts";
 import { type LeaseRows, Lessor, type LessorOptions, leaseTtlMax, RenewResult } from "./lessor.ts";
 
@@ -262,4 +264,38 @@ test("agrees with a plain model", () => {
     }),
     { seed: 7, numRuns: 300 },
   );
+});
+
+test("keys that are too long for a row's name are kept all the same", async () => {
+  const backend = new MemoryBackend();
+  const store = Store.open({}, { backend });
+  let lessor = Lessor.open({ minTtlSeconds: 1 }, { rows: store, backend });
+  const long = (end: string) => Buffer.from("k".repeat(3000) + end);
+  const keysOf = () => lessor.timeToLive(5n, 0, true)?.keys.map(String);
+  lessor.grant(5n, 60, 0);
+  for (const end of ["a", "b", "c"]) lessor.attach(5n, long(end));
+  lessor.attach(5n, Buffer.from("short"));
+  lessor.detach(5n, long("b"));
+  for (let index = 1; index <= 2; index++) {
+    await store.flush(index);
+    lessor = Lessor.open({ minTtlSeconds: 1 }, { rows: store, backend });
+    expect(keysOf()).toEqual([long("a"), long("c"), "short"].map(String));
+  }
+  lessor.detach(5n, long("a"));
+  lessor.attach(5n, long("d"));
+  await store.flush(3);
+  lessor = Lessor.open({ minTtlSeconds: 1 }, { rows: store, backend });
+  expect(keysOf()).toEqual([long("c"), long("d"), "short"].map(String));
+  backend.scanKeys("leaseKeys", {}, (name) => {
+    expect(name.length).toBeLessThanOrEqual(backendKeyBytesMax);
+    return undefined;
+  });
+  lessor.revoke(5n);
+  await store.flush(4);
+  let rows = 0;
+  backend.scanKeys("leaseKeys", {}, () => {
+    rows++;
+    return undefined;
+  });
+  expect(rows).toBe(0);
 });

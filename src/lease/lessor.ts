@@ -5,15 +5,9 @@
 
 import { assert } from "../base/assert.ts";
 import type { Backend } from "../storage/backend.ts";
-import {
-  decodeLease,
-  decodeLeaseKey,
-  encodeLease,
-  encodeLeaseId,
-  encodeLeaseKey,
-  Lease,
-} from "./lease.ts";
+import { decodeLease, encodeLease, encodeLeaseId, Lease } from "./lease.ts";
 import { LeaseHeap } from "./lease-heap.ts";
+import { LeaseKeyRows } from "./lease-key-rows.ts";
 import { spreadExpiries } from "./lease-spread.ts";
 
 /** Seconds; a longer one is refused. */
@@ -67,6 +61,7 @@ export class Lessor {
   readonly #expiries = new LeaseHeap();
   readonly #checkpoints = new LeaseHeap();
   readonly #rows: LeaseRows;
+  readonly #keyRows = new LeaseKeyRows();
   readonly #minTtl: number;
   readonly #checkpointIntervalMs: number;
   readonly #revokeRetryMs: number;
@@ -126,7 +121,7 @@ export class Lessor {
     if (lease === undefined) return { error: "notFound" };
     this.#leases.delete(id);
     this.#rows.stage("lease", encodeLeaseId(id), undefined);
-    for (const key of lease.keys) this.#rows.stage("leaseKeys", encodeLeaseKey(id, key), undefined);
+    for (const key of lease.keys) this.#unstage(id, key);
     const keys = lease.sortedKeys();
     release(lease, true);
     return { keys };
@@ -148,7 +143,8 @@ export class Lessor {
     const text = key.latin1Slice(0, key.length);
     if (lease.keys.has(text)) return;
     lease.keys.add(text);
-    this.#rows.stage("leaseKeys", encodeLeaseKey(id, text), empty);
+    const { name, value } = this.#keyRows.add(id, text);
+    this.#rows.stage("leaseKeys", name, value);
   }
 
   /** Takes a key off a lease; nothing happens when the lease is gone or the key is not on it. */
@@ -157,7 +153,7 @@ export class Lessor {
     if (lease === undefined) return;
     const text = key.latin1Slice(0, key.length);
     if (!lease.keys.delete(text)) return;
-    this.#rows.stage("leaseKeys", encodeLeaseKey(id, text), undefined);
+    this.#unstage(id, text);
   }
 
   /** Starts a lease's time anew. Returns its TTL in seconds, or one of `RenewResult`. */
@@ -282,6 +278,7 @@ export class Lessor {
   adopt(backend: Backend): void {
     this.demote();
     this.#leases.clear();
+    this.#keyRows.clear();
     this.#restore(backend);
   }
 
@@ -295,6 +292,10 @@ export class Lessor {
     const intervalMs = this.#checkpointIntervalMs;
     if (intervalMs === 0 || lease.effectiveTtl * 1000 <= intervalMs) return;
     this.#checkpoints.push(lease, nowMs + intervalMs);
+  }
+
+  #unstage(id: bigint, key: string): void {
+    this.#rows.stage("leaseKeys", this.#keyRows.remove(id, key), undefined);
   }
 
   #refillTokens(nowMs: number): number {
@@ -313,7 +314,7 @@ export class Lessor {
       return undefined;
     });
     backend.scanKeys("leaseKeys", {}, (row) => {
-      const { id, key } = decodeLeaseKey(row);
+      const { id, key } = this.#keyRows.read(row, (name) => backend.get("leaseKeys", name));
       const lease = this.#leases.get(id);
       assert(lease !== undefined, "the database holds a key on a lease that does not exist");
       lease.keys.add(key);
@@ -321,8 +322,6 @@ export class Lessor {
     });
   }
 }
-
-const empty = Buffer.alloc(0);
 
 function byExpiry(a: Lease, b: Lease): number {
   if (a.expiryMs !== b.expiryMs) return a.expiryMs - b.expiryMs;

@@ -96,7 +96,11 @@ async function copy(
   const importer = new StoreImporter(target, {
     groupRows,
     pause: turn,
-    leaseRow: (lease, key) => (lease === 7n ? Buffer.concat([bytes("7/"), bytes(key)]) : undefined),
+    leaseKeys: {
+      has: (lease) => lease === 7n,
+      add: (lease, key) => ({ name: bytes(`${lease}/${key}`), value: Buffer.alloc(0) }),
+      remove: (lease, key) => bytes(`${lease}/${key}`),
+    },
   });
   const history = new HistoryExport(snapshot);
   const rows: [Buffer, Buffer][] = [];
@@ -338,9 +342,15 @@ function checkWatched(
   expect(sink.events.filter(isSure)).toEqual(expected.filter(isSure));
 }
 
+const noLeases = {
+  has: () => false,
+  add: () => ({ name: bytes("x"), value: Buffer.alloc(0) }),
+  remove: () => bytes("x"),
+};
+
 test("refuses rows that can not be", async () => {
   const importer = () =>
-    new StoreImporter(new MemoryBackend(), { pause: turn, leaseRow: () => undefined });
+    new StoreImporter(new MemoryBackend(), { pause: turn, leaseKeys: noLeases });
   const revision = (main: number, sub: number) => {
     const row = Buffer.alloc(17);
     row.writeBigUInt64BE(BigInt(main), 0);
@@ -366,7 +376,7 @@ test("refuses rows that can not be", async () => {
 
 test("a row without a key raises the revision and nothing else", async () => {
   const backend = new MemoryBackend();
-  const importer = new StoreImporter(backend, { pause: turn, leaseRow: () => undefined });
+  const importer = new StoreImporter(backend, { pause: turn, leaseKeys: noLeases });
   const row = Buffer.alloc(17);
   row.writeBigUInt64BE(1_000_000n, 0);
   row[8] = 0x5f;

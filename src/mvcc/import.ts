@@ -30,10 +30,18 @@ const countedKeysPerStep = 1024;
 
 export interface ImporterOptions {
   readonly groupRows?: number;
-  /** The row of table `leaseKeys` for a key on a lease; undefined when there is no such lease. */
-  readonly leaseRow: (lease: bigint, key: string) => Buffer | undefined;
+  /** Says how table `leaseKeys` names keys on leases. */
+  readonly leaseKeys: LeaseKeyNames;
   /** Lets others have a turn. */
   readonly pause: () => Promise<void>;
+}
+
+export interface LeaseKeyNames {
+  has(lease: bigint): boolean;
+  /** The row for a key (latin1) that comes to a lease that exists. */
+  add(lease: bigint, key: string): { readonly name: Buffer; readonly value: Buffer };
+  /** The name of the row of a key that leaves it. */
+  remove(lease: bigint, key: string): Buffer;
 }
 
 export class StoreImporter {
@@ -228,11 +236,13 @@ export class StoreImporter {
     const was = key.flushed ? key.flushed.lease : 0n;
     const is = key.isTombstone ? 0n : key.lease;
     if (was === is) return;
-    const { leaseRow } = this.#options;
-    const gone = was === 0n ? undefined : leaseRow(was, key.text);
-    if (gone) this.#batch.delete("leaseKeys", gone);
-    const added = is === 0n ? undefined : leaseRow(is, key.text);
-    if (added) this.#batch.put("leaseKeys", added, Buffer.alloc(0));
+    const { leaseKeys } = this.#options;
+    if (was !== 0n && leaseKeys.has(was)) {
+      this.#batch.delete("leaseKeys", leaseKeys.remove(was, key.text));
+    }
+    if (is === 0n || !leaseKeys.has(is)) return;
+    const { name, value } = leaseKeys.add(is, key.text);
+    this.#batch.put("leaseKeys", name, value);
   }
 
   async #writeCounts(): Promise<void> {
