@@ -218,7 +218,7 @@ test("a database made of exported rows answers as the one they came from", async
         expect(describeStore(copied)).toEqual(describeStore(original));
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 }, 60_000);
 
@@ -318,7 +318,7 @@ test("watchers get every event once when the store goes on from another database
         await Promise.all([follower.close(), leader.store.close()]);
       },
     ),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
 }, 60_000);
 
