@@ -292,6 +292,26 @@ describe("leases", () => {
   });
 });
 
+describe("the corruption alarm", () => {
+  it("stops every change until it is taken back", async () => {
+    const alarm = (action: number) => {
+      const request = AlarmRequest.fromPartial({ action, memberID: 7n, alarm: 2 });
+      return world.replica.proposeAsync(CommandField.alarm, AlarmRequest.encode(request).finish());
+    };
+    await world.put("a", "1");
+    await alarm(1);
+    const refused = { message: EtcdErrors.corrupt.message };
+    await expect(world.put("a", "2")).rejects.toMatchObject(refused);
+    await expect(world.delete("a")).rejects.toMatchObject(refused);
+    await expect(world.grant(1n, 10)).rejects.toMatchObject(refused);
+    await expect(world.compact(1)).rejects.toMatchObject(refused);
+    expect(world.get("a")).toBe("1");
+    await alarm(2);
+    await world.put("a", "3");
+    expect(world.get("a")).toBe("3");
+  });
+});
+
 describe("the space alarm", () => {
   beforeEach(async () => {
     await world.close();

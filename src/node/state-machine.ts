@@ -58,6 +58,16 @@ export const MetaKey = {
   confState: "confState",
 } as const;
 
+/** While members are known to differ, nothing is changed that could make it worse. */
+const refusedWhenCorrupt: ReadonlySet<number> = new Set([
+  CommandField.put,
+  CommandField.deleteRange,
+  CommandField.txn,
+  CommandField.compaction,
+  CommandField.leaseGrant,
+  CommandField.leaseRevoke,
+]);
+
 export type LoggedCommand = [field: CommandField, message: Uint8Array];
 
 export class StateMachine {
@@ -167,6 +177,9 @@ export class StateMachine {
     end: number,
     term: number,
   ): EtcdError | undefined {
+    if (this.alarms.has(AlarmType.corrupt) && refusedWhenCorrupt.has(field)) {
+      return EtcdErrors.corrupt;
+    }
     switch (field) {
       case CommandField.put:
         this.#metrics.puts.value += 1;
