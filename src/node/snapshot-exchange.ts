@@ -31,7 +31,7 @@ export interface SnapshotExchangeHost {
   onFailed(id: bigint): void;
 }
 
-/** Received files that are kept; a member that installs takes each soon. */
+/** Received files that are kept. A sender waits for the outcome of one before it sends the next. */
 const receivedMax = 8;
 
 interface BuiltFile extends SnapshotFacts {
@@ -82,13 +82,11 @@ export class SnapshotExchange {
   /** The file of a snapshot has arrived; its message goes to the core now. */
   received(message: Message, path: string): void {
     const index = message.snapshot?.metadata.index ?? 0;
-    const applied = this.#host?.appliedIndex() ?? 0;
-    for (const [older, file] of this.#received) {
-      // The core may have taken over one that waits for the disk; what is applied will not be asked for any more.
-      if (older === index) continue;
-      if (older > applied && this.#received.size < receivedMax) continue;
-      this.#received.delete(older);
-      void this.#parts.disk.remove(file).catch(() => {});
+    // The core may have taken over several that wait for the disk: none is removed before it is installed.
+    this.#received.delete(index);
+    if (this.#received.size >= receivedMax) {
+      const [oldest] = this.#received.keys();
+      if (oldest !== undefined) this.#removeReceived(oldest);
     }
     this.#received.set(index, path);
   }
@@ -103,8 +101,17 @@ export class SnapshotExchange {
       void log.append([], hardState, false);
       await log.saveSnapshot({ index, term, confState: encodeConfState(confState) });
     });
+    for (const older of [...this.#received.keys()]) {
+      if (older < index) this.#removeReceived(older);
+    }
     this.#received.delete(index);
     await disk.remove(path);
+  }
+
+  #removeReceived(index: number): void {
+    const path = this.#received.get(index);
+    this.#received.delete(index);
+    if (path !== undefined) void this.#parts.disk.remove(path).catch(() => {});
   }
 
   /** The state of now, for someone to read; rejects with a StatusError. */
