@@ -10,6 +10,7 @@ import { systemDisk } from "../../io/disk.ts";
 import { MemoryDisk } from "../../io/disk-memory.ts";
 import { BboltFile } from "./bbolt-file.ts";
 import { BboltWriter } from "./bbolt-writer.ts";
+import { decodeMetaPage, encodeMetaPage } from "./format.ts";
 
 type Rows = readonly (readonly [key: Buffer, value: Buffer])[];
 type Content = Readonly<Record<string, Rows>>;
@@ -219,6 +220,10 @@ describe("a damaged file", () => {
     const long = Buffer.alloc(6_000, 0x61);
     const content = {
       key: numbered(700, 60),
+      // Long keys make a deep tree.
+      deep: numbered(200, 10).map(
+        ([key, value]) => [Buffer.concat([Buffer.alloc(900, 1), key]), value] as const,
+      ),
       big: [
         [Buffer.from("a"), Buffer.alloc(20_000, 7)],
         [long, Buffer.alloc(9_000, 7)],
@@ -228,11 +233,12 @@ describe("a damaged file", () => {
     const intact = await contentOf(disk, await write(content, "/d/a", disk));
     const random = new Random(9);
     let refused = 0;
-    const rounds = 1_500;
+    const rounds = 800;
     for (let round = 0; round < rounds; round++) {
       const bytes = damage(Buffer.from(intact), random);
       const path = "/d/b";
       await disk.remove(path);
+      await disk.syncFolder("/d");
       const raw = await disk.open(path, "create-exclusive");
       await raw.write(bytes, 0, bytes.length, 0);
       try {
@@ -263,7 +269,7 @@ async function contentOf(disk: MemoryDisk, path: string): Promise<Buffer> {
 function damage(bytes: Buffer, random: Random): Buffer {
   const pages = bytes.length / 4096;
   const page = 2 + random.below(pages - 2);
-  switch (random.below(6)) {
+  switch (random.below(7)) {
     case 0:
       bytes[random.below(bytes.length)] = random.below(256);
       return bytes;
@@ -285,9 +291,21 @@ function damage(bytes: Buffer, random: Random): Buffer {
     }
     case 4:
       return bytes.subarray(0, random.below(bytes.length));
+    case 5:
+      return damageMeta(bytes, random, pages);
     default:
       bytes.writeUInt8(random.below(256), random.below(8192));
       bytes.writeUInt8(random.below(256), page * 4096 + 16 + random.below(60));
       return bytes;
   }
+}
+
+/** Numbers that make no sense, under a checksum that is right. */
+function damageMeta(bytes: Buffer, random: Random, pages: number): Buffer {
+  const meta = decodeMetaPage(bytes);
+  if (typeof meta === "string") return bytes;
+  const field = random.pick(["rootPage", "freelistPage", "pageEnd"] as const);
+  const numbers = [0, 1, 2, 3, random.below(pages), pages, pages + 1, 2 ** 40, 2 ** 53 - 1];
+  encodeMetaPage({ ...meta, [field]: random.pick(numbers) }).copy(bytes);
+  return bytes;
 }
