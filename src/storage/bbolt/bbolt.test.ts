@@ -221,7 +221,7 @@ describe("a damaged file", () => {
     const content = {
       key: numbered(700, 60),
       // Long keys make a deep tree.
-      deep: numbered(200, 10).map(
+      deep: numbered(80, 10).map(
         ([key, value]) => [Buffer.concat([Buffer.alloc(900, 1), key]), value] as const,
       ),
       big: [
@@ -233,7 +233,7 @@ describe("a damaged file", () => {
     const intact = await contentOf(disk, await write(content, "/d/a", disk));
     const random = new Random(9);
     let refused = 0;
-    const rounds = 800;
+    const rounds = 500;
     for (let round = 0; round < rounds; round++) {
       const bytes = damage(Buffer.from(intact), random);
       const path = "/d/b";
