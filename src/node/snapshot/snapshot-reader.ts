@@ -15,7 +15,7 @@ export interface SnapshotReader {
 }
 
 /** What ends in this is of no use to the next life of a member. */
-const leftover = /\.(tmp|snap\.db)$/;
+const leftover = /\.(tmp|part|snap\.db)$/;
 
 /** Removes temporary files, and files received for snapshots that were not taken over: they are sent again. */
 export async function removeLeftovers(disk: Disk, folder: string): Promise<void> {
