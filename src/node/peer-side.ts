@@ -7,6 +7,7 @@ import type { RawNode } from "../raft/raw-node.ts";
 import type { Membership, MembershipEffect } from "./membership.ts";
 import type { RaftLoop } from "./raft-loop.ts";
 import type { SnapshotExchange } from "./snapshot-exchange.ts";
+import { Succession } from "./succession.ts";
 
 export interface PeerSideParts {
   readonly memberId: bigint;
@@ -30,9 +31,11 @@ const removalDelayMs = 1000;
 
 export class PeerSide {
   readonly #parts: PeerSideParts;
+  readonly #succession: Succession;
 
   constructor(parts: PeerSideParts) {
     this.#parts = parts;
+    this.#succession = new Succession({ ...parts, onWork: () => parts.loop.queueRun() });
   }
 
   /** Begins to reach the members, and `peers`, who are known before the log names them. */
@@ -94,6 +97,7 @@ export class PeerSide {
     return {
       onMessages: (messages) => loop.receive(messages),
       onUnreachable: (id) => raw.reportUnreachable(id),
+      onGone: (id) => this.#succession.onGone(id),
       onSnapshotSent: (id, ok) => {
         snapshots.onSent(id);
         raw.reportSnapshot(id, ok);

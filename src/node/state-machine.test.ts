@@ -294,7 +294,7 @@ describe("leases", () => {
 
 describe("the corruption alarm", () => {
   it("stops every change until it is taken back", async () => {
-    const alarm = (action: number) => {
+    const alarm = (action: 1 | 2) => {
       const request = AlarmRequest.fromPartial({ action, memberID: 7n, alarm: 2 });
       return world.replica.proposeAsync(CommandField.alarm, AlarmRequest.encode(request).finish());
     };

@@ -20,6 +20,8 @@ export interface PeerLimits {
   /** Between attempts to reach a peer: from the first to the second value, doubling. */
   readonly redialMinMs: number;
   readonly redialMaxMs: number;
+  /** After a stream that has worked for a while: its end tells at once, mostly, whether the peer still is there. */
+  readonly firstRedialMs: number;
   readonly probeIntervalMs: number;
   /** For the reply to one POST of a message. */
   readonly postTimeoutMs: number;
@@ -40,6 +42,7 @@ export const defaultPeerLimits: PeerLimits = {
   dialTimeoutMs: 2000,
   redialMinMs: 100,
   redialMaxMs: 400,
+  firstRedialMs: 10,
   probeIntervalMs: 4000,
   postTimeoutMs: 10_000,
   snapshotSilenceMs: 30_000,
@@ -64,6 +67,7 @@ export interface PeerContext {
   readonly handler: TransportHandler;
   /** Tells the handler, soon: never from inside a call of the member. */
   reportUnreachable(id: bigint): void;
+  reportGone(id: bigint): void;
   reportSnapshotSent(id: bigint, ok: boolean): void;
   /** Hands over what a peer sent, without what no peer may send. */
   receive(messages: readonly Message[], from: PeerCounters): void;

@@ -72,6 +72,7 @@ export class PeerTransport implements Transport {
         return handler();
       },
       reportUnreachable: (id) => this.#reportUnreachable(id),
+      reportGone: (id) => this.#reportGone(id),
       reportSnapshotSent: (id, ok) => this.#reportSnapshotSent(id, ok),
       receive: (messages, from) => this.#receive(messages, from),
     };
@@ -229,6 +230,10 @@ export class PeerTransport implements Transport {
       refusedTypes[message.type] !== true &&
       !this.#startedHandler().isRemoved(message.from)
     );
+  }
+
+  #reportGone(id: bigint): void {
+    if (this.#peers.has(id) && !this.#closed) this.#handler?.onGone(id);
   }
 
   #reportUnreachable(id: bigint): void {

@@ -43,6 +43,10 @@ export class UrlPicker {
     return this.#addresses[this.#picked];
   }
 
+  get count(): number {
+    return this.#addresses.length;
+  }
+
   /** Replaces all addresses; ones that can not be parsed are left out. False when they are the same as before. */
   update(urls: readonly string[]): boolean {
     const addresses = urls.map(parsePeerUrl).filter((one) => one !== undefined);

@@ -14,6 +14,9 @@ import type { PeerAddress, UrlPicker } from "./peer-url.ts";
 import { StreamDecoder } from "./stream-decoder.ts";
 import type { StreamKind } from "./stream-encoder.ts";
 
+/** A stream that has lived for so long is dialled again at once when it ends. */
+const steadyMs = 1000;
+
 export class StreamReader {
   readonly #context: PeerContext;
   readonly #peerId: bigint;
@@ -25,6 +28,10 @@ export class StreamReader {
   #address: PeerAddress | undefined = undefined;
   #isReading = false;
   #heardMs = 0;
+  /** When the stream began to work. */
+  #openedMs = 0;
+  /** Attempts in a row that found nobody listening. */
+  #refusals = 0;
   #timer: Timer | undefined = undefined;
   #redialMs: number;
   #received: Message[] = [];
@@ -69,7 +76,10 @@ export class StreamReader {
     this.#address = address;
     this.#isReading = false;
     this.#heardMs = clock.now();
-    request.on("error", (error) => this.#ended(request, "dial", error.message));
+    request.on("error", (error) => {
+      this.#noteRefusal(request, error);
+      this.#ended(request, "dial", error.message);
+    });
     request.once("response", (response) => this.#onResponse(request, response));
     request.end();
   }
@@ -116,6 +126,8 @@ export class StreamReader {
       return;
     }
     this.#heardMs = this.#context.clock.now();
+    this.#openedMs = this.#heardMs;
+    this.#refusals = 0;
     this.#redialMs = this.#context.limits.redialMinMs;
     this.#isReading = true;
     this.#status.activate();
@@ -163,6 +175,14 @@ export class StreamReader {
     if (isRemovalNotice(status, text)) this.#context.handler.onRemovedFromCluster();
   }
 
+  /** When nobody listens at any address, the peer's process has ended: worth to be told, if it is the leader. */
+  #noteRefusal(request: ClientRequest, error: NodeJS.ErrnoException): void {
+    if (request !== this.#request || this.#isReading) return;
+    const isRefused = error.code === "ECONNREFUSED" || error.code === "ENOENT";
+    this.#refusals = isRefused ? this.#refusals + 1 : 0;
+    if (this.#refusals === this.#picker.count) this.#context.reportGone(this.#peerId);
+  }
+
   /** The connection is over. Without an `action` it ended in good order, and only a failing dial makes the peer inactive. */
   #ended(request: ClientRequest, action: "dial" | "read" | undefined, reason: string): void {
     if (request !== this.#request) return;
@@ -176,8 +196,11 @@ export class StreamReader {
     if (action !== undefined) this.#status.deactivate(`stream ${this.#kind}`, action, reason);
     if (action === "dial") this.#picker.failed(this.#address);
     const { clock, random, limits } = this.#context;
-    const delayMs = this.#redialMs * (0.8 + 0.4 * random.float());
-    this.#redialMs = Math.min(this.#redialMs * 2, limits.redialMaxMs);
+    const hasWorked = action !== "dial" && clock.now() - this.#openedMs > steadyMs;
+    const delayMs = hasWorked
+      ? limits.firstRedialMs
+      : this.#redialMs * (0.8 + 0.4 * random.float());
+    if (!hasWorked) this.#redialMs = Math.min(this.#redialMs * 2, limits.redialMaxMs);
     this.#timer = clock.setTimer(delayMs, () => this.dial(), { unref: true });
   }
 

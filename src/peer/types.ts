@@ -11,6 +11,8 @@ export interface TransportHandler {
   onUnreachable(id: bigint): void;
   /** The snapshot sent to this peer has arrived, or not. */
   onSnapshotSent(id: bigint, ok: boolean): void;
+  /** Nothing listens at any of this peer's addresses: its process has ended. May be said of one that comes back. */
+  onGone(id: bigint): void;
   /** True for a member that was removed from the cluster: it is refused. */
   isRemoved(id: bigint): boolean;
   /** This member itself was removed, as another member says; it should end. */

@@ -22,6 +22,7 @@ export class RecordingHandler implements TransportHandler {
   readonly removed = new Set<bigint>();
   removedNotices = 0;
   snapshotFolder: string | undefined = undefined;
+  readonly gone: bigint[] = [];
   onBatch: ((messages: readonly Message[]) => void) | undefined = undefined;
   onSnapshotHook: (() => Promise<void>) | undefined = undefined;
 
@@ -38,6 +39,9 @@ export class RecordingHandler implements TransportHandler {
   }
   isRemoved(id: bigint): boolean {
     return this.removed.has(id);
+  }
+  onGone(id: bigint): void {
+    this.gone.push(id);
   }
   onRemovedFromCluster(): void {
     this.removedNotices++;

@@ -25,6 +25,7 @@ export class ScriptedMember {
   received = [];
   unreachable = 0;
   removedNotices = 0;
+  gone = [];
   snapshots = [];
   snapshotsSent = [];
   #listener;
@@ -96,9 +97,15 @@ export class ScriptedMember {
     this.snapshotsSent.push({ id, ok });
   }
 
+  onGone(id) {
+    this.gone.push(id);
+  }
+
   isRemoved() {
     return false;
   }
+
+  onGone() {}
 
   onRemovedFromCluster() {
     this.removedNotices += 1;
