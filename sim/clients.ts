@@ -27,6 +27,8 @@ export interface ClientWorld {
 /** All calls in the order of their ends, and one order of all invocations and returns. */
 export class History {
   readonly calls: Call[] = [];
+  /** Calls that have no outcome yet. */
+  open = 0;
   #order = 0;
   #calls = 0;
 
@@ -79,10 +81,12 @@ export class Caller {
       leases.noteAsked(action.lease, action.ttlSeconds * 1000, queue.nowMs);
     if (action.kind === "keepAlive") leases.noteAsked(action.lease, 0, queue.nowMs);
     if (action.kind === "revoke") leases.noteRevokeAsked(action.lease);
+    history.open++;
     let isOver = false;
     const finish = (outcome: Outcome): void => {
       if (isOver) return;
       isOver = true;
+      history.open--;
       timer.cancel();
       const ended = { returnedAt: history.next(), returnedMs: queue.nowMs };
       story.note(name, () => `call ${started.id}: ${describeOutcome(outcome)}`);

@@ -39,7 +39,9 @@ export interface ClusterSeedResult {
   readonly digest: string;
 }
 
-const safetyMs = 10_000;
+const safetyMs = 8000;
+/** How long clients go on after everything is healed. */
+const clientsMs = 1500;
 /** Without faults, a cluster leads, commits, brings everybody up to date and ends its leases within this time. */
 export const livenessMs = 20_000;
 /** Leases start anew with a new leader, and its time to be elected comes on top. */
@@ -195,10 +197,12 @@ class Cluster {
     this.#faults.heal();
     const healedMs = this.queue.nowMs;
     const endMs = healedMs + livenessMs;
-    await this.#runUntil(healedMs + 3000);
+    await this.#runUntil(healedMs + clientsMs);
     for (const client of this.#clients) client.stop();
     // Calls under way end, or are given up.
-    await this.#runUntil(healedMs + 8000);
+    while (this.violation === undefined && this.history.open > 0) {
+      await this.#runUntil(this.queue.nowMs + 100);
+    }
     let what = "";
     while (this.violation === undefined && this.queue.nowMs < endMs) {
       what = await this.#whatIsMissing();
@@ -211,17 +215,24 @@ class Cluster {
         text: `${livenessMs} ms after everything was healed: ${what}; ${this.#describeMembers()}`,
       });
     }
-    await this.#runUntil(this.queue.nowMs + 1000);
-    const leader = this.#leader();
-    if (leader === undefined) return;
-    await this.#runUntil(Math.max(this.queue.nowMs, healedMs + 8000 + 3000 + leaseGraceMs + 1000));
-    const held = leader.lessor.leases();
-    this.leases.checkEnded(held, this.queue.nowMs, healedMs + 3000, leaseGraceMs);
+    if (this.violation === undefined) await this.#awaitLeases(healedMs + clientsMs);
+    // Watches are told the last changes.
+    await this.#runUntil(this.queue.nowMs + 300);
+  }
+
+  /** Nobody keeps any alive any more: they end in time. */
+  async #awaitLeases(quietSinceMs: number): Promise<void> {
+    for (;;) {
+      const held = this.#leader()?.lessor.leases() ?? [];
+      this.leases.checkEnded(held, this.queue.nowMs, quietSinceMs, leaseGraceMs);
+      if (held.length === 0 || this.violation !== undefined) return;
+      await this.#runUntil(this.queue.nowMs + 200);
+    }
   }
 
   /** What a healed cluster still lacks; nothing when it is well. */
   async #whatIsMissing(): Promise<string> {
-    for (const machine of this.machines) if (machine.starts > 0) machine.start();
+    for (const machine of this.machines) if (machine.hasBegun) machine.start();
     const leader = this.#leader();
     if (leader === undefined) return "there is no leader";
     this.#changes.startMissing(leader);

@@ -53,6 +53,8 @@ export class Machine {
   beginning: { readonly clusterState: "new" | "existing"; readonly members: NamedMember[] };
   /** Lives so far. */
   starts = 0;
+  /** Its member has begun: there is data. */
+  hasBegun = false;
   /** Why the last life ended by itself. */
   failure: Error | undefined;
   readonly #options: MachineOptions;
@@ -143,6 +145,8 @@ export class Machine {
   wipe(): void {
     this.#end();
     this.state = "down";
+    this.hasBegun = false;
+    this.starts = 0;
     this.disk = new MemoryDisk(this.#parts.random.uint32());
     this.databases.wipe();
   }
@@ -163,6 +167,7 @@ export class Machine {
     if (this.life !== life || life.isOver) return;
     this.#opened = opened;
     this.state = "running";
+    this.hasBegun = true;
     const { replica } = opened;
     this.#parts.story.note(this.name, () => `runs, entry ${replica.appliedIndex} is applied`);
     replica.onFatal = (error) => this.#onFailed(life, error);

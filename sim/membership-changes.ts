@@ -50,11 +50,11 @@ export class MembershipChanges {
     } else if (members.length > 1) this.#remove(asked, this.#random.pick([...members]).ID);
   }
 
-  /** Starts the process of a member that has none: it was added, and whoever added it did not hear of it. */
+  /** Starts members that have not begun: whoever added them did not hear of it, or others were added meanwhile. */
   startMissing(replica: MemberReplica): void {
     for (const { peerURLs } of replica.members()) {
       const machine = this.#world.machines.find(({ url }) => peerURLs.includes(url));
-      if (machine === undefined || machine.starts > 0) continue;
+      if (machine === undefined || machine.hasBegun) continue;
       this.#startJoining(machine, replica);
     }
   }
@@ -65,7 +65,6 @@ export class MembershipChanges {
       () => `adds ${machine.name} as a ${isLearner ? "learner" : "voter"}`,
     );
     machine.wipe();
-    machine.starts = 0;
     this.#watch(asked.addMember([machine.url], isLearner), () => {
       this.#startJoining(machine, asked);
     });

@@ -74,13 +74,13 @@ export class Network<Id, Parcel> {
   }
 
   /** Whoever is attached when it arrives gets it, or nobody. */
-  send(from: Id, to: Id, parcel: Parcel): Sent {
+  send(from: Id, to: Id, parcel: Parcel, isRepeatable = true): Sent {
     if (this.isCut(from, to)) return "cut";
     const random = this.#random;
     const { loss, duplicate } = this.conditions;
     if (loss > 0 && random.chance(loss)) return "lost";
     this.#deliver(from, to, parcel);
-    if (duplicate > 0 && random.chance(duplicate)) this.#deliver(from, to, parcel);
+    if (isRepeatable && duplicate > 0 && random.chance(duplicate)) this.#deliver(from, to, parcel);
     return "sent";
   }
 

@@ -13,7 +13,7 @@ import type {
   Transport,
   TransportHandler,
 } from "../../src/peer/types.ts";
-import type { Message } from "../../src/raft/message.ts";
+import { type Message, MessageType } from "../../src/raft/message.ts";
 import { EtcdErrors, toStatusError } from "../../src/wire/errors.ts";
 import type { EventQueue } from "./event-queue.ts";
 import { Network } from "./network.ts";
@@ -99,10 +99,9 @@ export class PeerNetwork {
   }
 
   /** Hands a parcel over; what comes of it happens in the receiver's process. */
-  send(from: string, to: string, parcel: Parcel) {
-    return this.network.send(from, to, (machine) => {
-      machine.life.deliver(() => parcel(machine));
-    });
+  send(from: string, to: string, parcel: Parcel, isRepeatable = true) {
+    const deliver: Parcel = (machine) => machine.life.deliver(() => parcel(machine));
+    return this.network.send(from, to, deliver, isRepeatable);
   }
 
   machineOf(urls: readonly string[]): NetworkedMachine | undefined {
@@ -172,9 +171,12 @@ export class SimulatedTransport implements Transport {
       const message = this.#world.filter(sent);
       const peer = message && this.#peers.get(message.to);
       if (message === undefined || peer === undefined) continue;
-      const fate = this.#world.send(this.#machine.name, peer, (to) => {
+      const receive = (to: NetworkedMachine) => {
         this.#world.transportOf(to.name)?.receive([message], this.#machine.name);
-      });
+      };
+      // A proposal that is forwarded twice is made twice; connections repeat nothing.
+      const isRepeatable = message.type !== MessageType.prop;
+      const fate = this.#world.send(this.#machine.name, peer, receive, isRepeatable);
       this.#world.onMessage(message, fate);
       if (fate !== "sent" && this.#world.random.chance(0.5)) this.#unreachable(message.to);
     }
@@ -193,6 +195,8 @@ export class SimulatedTransport implements Transport {
       });
       return;
     }
+    // A stream carries its sender's URLs: who does not know it yet can answer all the same.
+    if (!this.#peers.has(first.from)) this.#peers.set(first.from, from);
     const nowMs = this.#world.queue.nowMs;
     if (!this.#activeSinceMs.has(first.from)) this.#activeSinceMs.set(first.from, nowMs);
     handler.onMessages(wanted);
