@@ -268,6 +268,19 @@ test("a new address replaces an old one; removed peers are left alone", async ()
   expect(moved.handler.messages).toEqual([]);
 });
 
+test("that a peer's process has ended is said, that it refuses us is not", async () => {
+  const [one, two] = (await start(2, { limits: hasty })) as [TestMember, TestMember];
+  const refusing = await fakePeer((_, response) => response.writeHead(404).end());
+  one.transport.addPeer(9n, [refusing]);
+  await until(() => one.transport.streamsWith(2n) === 4);
+  expect(one.handler.gone).toEqual([]);
+  await two.close();
+  await until(() => one.handler.gone.length > 0);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(new Set(one.handler.gone)).toEqual(new Set([2n]));
+  expect(one.handler.gone.length).toBeLessThanOrEqual(2); // once for each of its streams
+});
+
 test("of several addresses the one that answers is found", async () => {
   const two = await startOne(2n);
   const one = await startOne(1n, { limits: hasty });

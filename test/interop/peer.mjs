@@ -217,6 +217,7 @@ async function failsOver({ members, scripted, put }) {
   const leader = members.find(({ id }) => id === scripted.leader);
   const other = members.find(({ id }) => id !== scripted.leader);
   await leader.server.kill();
+  await eventually("its end noticed", () => scripted.gone.includes(leader.id));
   await eventually("the other leads", () => scripted.leader === other.id, 20_000);
   await put(other, "survived", "yes");
   await eventually("the entry", () =>

@@ -105,8 +105,6 @@ export class ScriptedMember {
     return false;
   }
 
-  onGone() {}
-
   onRemovedFromCluster() {
     this.removedNotices += 1;
   }
