@@ -1,6 +1,7 @@
 // The Maintenance service of one member: status, hashes, alarms, snapshots, and etcd's answers to what a single
 // member has no use for.
 
+import { failpoints } from "../base/failpoint.ts";
 import type { Logger } from "../base/log.ts";
 import { Status, StatusError } from "../base/status.ts";
 import { clusterVersionOf, downgradeTargetOf } from "../node/cluster-version.ts";
@@ -82,8 +83,10 @@ export class MaintenanceService implements Handlers {
     this.#snapshot(signal);
 
   /** The database gives freed pages to new data by itself and serves all the while: there is nothing to do. */
-  readonly defragment: NonNullable<Handlers["defragment"]> = () => {
+  readonly defragment: NonNullable<Handlers["defragment"]> = async () => {
     this.#log.info("defragment asked for; this database needs none");
+    await failpoints.defragBeforeCopy?.reach();
+    await failpoints.defragBeforeRename?.reach();
     return { header: this.#replica.header() };
   };
 

@@ -7,6 +7,7 @@
 // last one and, of what is older, only what is still live.
 // Invariant: only changes that are in the backend are touched, and never a row that a flush changes.
 
+import { failpoints } from "../base/failpoint.ts";
 import { type Backend, WriteBatch } from "../storage/backend.ts";
 import { KeyValueView } from "../wire/key-value.ts";
 import { readMarks } from "./export.ts";
@@ -158,9 +159,13 @@ export class Compactor {
       return;
     }
     this.#isCommitting = true;
+    failpoints.compactBeforeCommitBatch?.reachNow();
+    if (endsRun) failpoints.compactBeforeSetFinishedCompact?.reachNow();
     this.#state.backend.commit(batch, advance).then(
       () => {
         this.#isCommitting = false;
+        failpoints.compactAfterCommitBatch?.reachNow();
+        if (endsRun) failpoints.compactAfterSetFinishedCompact?.reachNow();
       },
       () => {
         // Nothing was changed: the next step tries the same batch again.

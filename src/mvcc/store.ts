@@ -5,6 +5,7 @@
 
 import { assert } from "../base/assert.ts";
 import { latin1Bytes } from "../base/bytes.ts";
+import { failpoints } from "../base/failpoint.ts";
 import type { Backend, BackendSnapshot, TableName } from "../storage/backend.ts";
 import type { Change, EventBatch } from "./change.ts";
 import { Compactor } from "./compaction.ts";
@@ -186,9 +187,11 @@ export class Store {
     if (revision <= previous) return { error: "compacted" };
     if (revision > state.currentRevision) return { error: "future" };
     assert(!this.#txn.isOpen, "a compaction came within a write transaction");
+    failpoints.compactBeforeCommitScheduledCompact?.reachNow();
     state.compactRevision = revision;
     state.active.stage("meta", metaKeys.scheduledCompaction, uint64(revision));
     this.#compactor.schedule(revision, previous, true);
+    failpoints.compactAfterCommitScheduledCompact?.reachNow();
     return {};
   }
 
@@ -285,7 +288,10 @@ export class Store {
         this.#consistentIndex = index;
         this.#cache.drop(generation.newest.keys());
       };
-      await state.backend.commit(flushBatch(state, oldest), onVisible);
+      failpoints.commitBeforePreCommitHook?.reachNow();
+      const batch = flushBatch(state, oldest);
+      failpoints.commitAfterPreCommitHook?.reachNow();
+      await state.backend.commit(batch, onVisible);
     }
     return this.#consistentIndex;
   }

@@ -1,6 +1,7 @@
 // What a member does beside commands, in bounded pieces between them: flushing the store and letting
 // go of the log behind it, compaction steps, ending leases, serving watchers that are behind.
 
+import { failpoints } from "../base/failpoint.ts";
 import { Status, StatusError } from "../base/status.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Lessor } from "../lease/lessor.ts";
@@ -226,7 +227,9 @@ export class Housekeeping {
   #queueWatchWork(): void {
     if (this.#watchWorkQueued || this.#stopped) return;
     this.#watchWorkQueued = true;
-    setImmediate(() => this.#serveWatchers());
+    const delay = failpoints.beforeSendWatchResponse;
+    if (delay === undefined) setImmediate(() => this.#serveWatchers());
+    else void delay.reach().then(() => this.#serveWatchers());
   }
 
   /**

@@ -2,6 +2,7 @@
 // with the next. A full disk stops it until there is space again; nothing is skipped and the order is kept,
 // since other members may have been told already.
 
+import { failpoints } from "../base/failpoint.ts";
 import type { Clock, Timer } from "../io/clock.ts";
 import type { Message, Snapshot } from "../raft/message.ts";
 import type { Entry, HardState } from "../raft/types.ts";
@@ -90,6 +91,7 @@ export class LogWriter {
 
   /** Returns the bytes of the entries. */
   async #write(batch: readonly Message[]): Promise<number> {
+    if (failpoints.raftBeforeSave !== undefined) await failpoints.raftBeforeSave.reach();
     let bytes = 0;
     let at = 0;
     while (at < batch.length) {
@@ -103,6 +105,7 @@ export class LogWriter {
       bytes += await this.#append(batch, at, end);
       at = end;
     }
+    if (failpoints.raftAfterSave !== undefined) await failpoints.raftAfterSave.reach();
     return bytes;
   }
 

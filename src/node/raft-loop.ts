@@ -2,6 +2,7 @@
 // done comes out and is written, sent and applied. Nothing else touches the core. The leader's entries go
 // to the other members while its own disk still writes them.
 
+import { failpoints } from "../base/failpoint.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Transport } from "../peer/types.ts";
 import type { LogStorage } from "../raft/log-storage.ts";
@@ -254,6 +255,8 @@ export class RaftLoop {
 
   #flush(): void {
     if (this.#outgoing.length === 0) return;
+    if (this.#raw.role === "leader") failpoints.raftBeforeLeaderSend?.reachNow();
+    else failpoints.raftBeforeFollowerSend?.reachNow();
     const messages = this.#outgoing;
     this.#outgoing = [];
     this.#transport.send(messages);

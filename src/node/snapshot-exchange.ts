@@ -3,6 +3,7 @@
 // member that gets one builds a database from it beside its own and goes over to it.
 
 import { join } from "node:path";
+import { failpoints } from "../base/failpoint.ts";
 import type { Disk } from "../io/disk.ts";
 import type { Transport } from "../peer/types.ts";
 import type { Message, Snapshot } from "../raft/message.ts";
@@ -97,15 +98,22 @@ export class SnapshotExchange {
     const path = this.#received.get(index);
     if (path === undefined) throw new Error(`there is no file for the snapshot of entry ${index}`);
     const { files, log, disk } = this.#parts;
+    await failpoints.applyBeforeOpenSnapshot?.reach();
     await files.install(path, { index, term, confState }, async () => {
+      await failpoints.applyAfterOpenSnapshot?.reach();
+      await failpoints.raftBeforeSaveSnap?.reach();
       void log.append([], hardState, false);
       await log.saveSnapshot({ index, term, confState: encodeConfState(confState) });
+      await failpoints.raftAfterSaveSnap?.reach();
+      await failpoints.raftBeforeApplySnap?.reach();
     });
+    await failpoints.raftAfterApplySnap?.reach();
     for (const older of [...this.#received.keys()]) {
       if (older < index) this.#removeReceived(older);
     }
     this.#received.delete(index);
     await disk.remove(path);
+    await failpoints.raftAfterWALRelease?.reach();
   }
 
   #removeReceived(index: number): void {

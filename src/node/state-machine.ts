@@ -2,6 +2,7 @@
 // alarms or the membership. The same entries in the same order give the same state on every member.
 
 import { asBuffer } from "../base/bytes.ts";
+import { failpoints } from "../base/failpoint.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
 import {
@@ -269,6 +270,7 @@ export class StateMachine {
   }
 
   #applyConfChange(entry: Entry): EtcdError | undefined {
+    failpoints.beforeApplyOneConfChange?.reachNow();
     if (entry.type !== EntryType.confChange) {
       // The second form: nobody proposes it here, and an empty one ends a joint configuration.
       this.#setConfState(this.#changeVoters(decodeMembershipChange(entry.type, entry.data)));

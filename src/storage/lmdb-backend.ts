@@ -8,6 +8,7 @@ import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type Database, open, type RootDatabase, type Transaction } from "lmdb";
 import { assert } from "../base/assert.ts";
+import { failpoints } from "../base/failpoint.ts";
 import { Status, StatusError } from "../base/status.ts";
 import {
   type Backend,
@@ -116,18 +117,24 @@ export class LmdbBackend implements Backend {
 
   async #commit(batch: WriteBatch, onVisible: (() => void) | undefined): Promise<void> {
     this.#requireSpace(batch.bytes);
+    if (failpoints.beforeStartDBTxn !== undefined) await failpoints.beforeStartDBTxn.reach();
     try {
       await this.#root.batch(() => {
+        failpoints.afterStartDBTxn?.reachNow();
         for (const { table, key, value } of batch.operations) {
           if (value) this.#tables[table].put(key as Buffer, value as Buffer);
           else this.#tables[table].remove(key as Buffer);
         }
+        failpoints.beforeCommit?.reachNow();
       });
     } catch (error) {
       throw diskError(await causeOf(error), this.path);
     }
+    if (failpoints.afterCommit !== undefined) await failpoints.afterCommit.reach();
+    failpoints.beforeWritebackBuf?.reachNow();
     this.#renew();
     onVisible?.();
+    failpoints.afterWritebackBuf?.reachNow();
   }
 
   /** Refuses before LMDB meets a full disk: its writer thread may corrupt its heap when a page write fails. */

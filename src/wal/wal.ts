@@ -4,6 +4,7 @@
 
 import { dirname, join } from "node:path";
 import { assert } from "../base/assert.ts";
+import { failpoints } from "../base/failpoint.ts";
 import { Status, StatusError } from "../base/status.ts";
 import type { Disk } from "../io/disk.ts";
 import { isNoSpace, WalFailedError, WalFullError } from "./errors.ts";
@@ -314,7 +315,9 @@ export class Wal {
   async #write(records: RecordEncoder, batch: InFlight): Promise<void> {
     if (batch.cuts) return this.#cut(records);
     if (this.#tail.zeroedTo < batch.end) await this.#tail.ensure(batch.end);
+    if (failpoints.walBeforeSync !== undefined) await failpoints.walBeforeSync.reach();
     await this.#tail.write(records.buffer, records.length, this.#position);
+    if (failpoints.walAfterSync !== undefined) await failpoints.walAfterSync.reach();
   }
 
   /** Writes the batch as the beginning of a new segment, which appears under its name when it is durable. */
