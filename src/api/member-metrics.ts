@@ -34,8 +34,9 @@ function registerServer(registry: MetricRegistry, sources: MemberMetricSources):
     registry.labelled("gauge", name, help, () => [[labels, 1]]);
   one("etcd_server_version", "Which version is running.", { server_version: version });
   one("etcd_server_id", "Id of this member.", { server_id: serverId });
-  one("etcd_cluster_version", "Version that the cluster runs as.", {
-    cluster_version: version.split(".").slice(0, 2).join("."),
+  registry.labelled("gauge", "etcd_cluster_version", "Version that the cluster runs as.", () => {
+    const [major, minor] = replica.clusterVersion.split(".");
+    return minor === undefined ? [] : [[{ cluster_version: `${major}.${minor}` }, 1]];
   });
   registry.gauge("etcd_server_has_leader", "Whether a leader exists.", () =>
     yes(status().leader !== 0n),
@@ -46,8 +47,10 @@ function registerServer(registry: MetricRegistry, sources: MemberMetricSources):
   registry.gauge("etcd_server_is_learner", "Whether this member is a learner.", () =>
     yes(status().isLearner),
   );
-  registry.counter("etcd_server_leader_changes_seen_total", "Changes of leader seen.", () =>
-    yes(status().leader !== 0n),
+  registry.counter(
+    "etcd_server_leader_changes_seen_total",
+    "Changes of leader seen.",
+    () => metrics.leaderChanges.value,
   );
   registry.gauge(
     "etcd_server_proposals_committed_total",
