@@ -1,7 +1,7 @@
 // Databases as files in a folder: opened, made durable, renamed and removed as a whole. A running member builds a
 // second one beside its own this way, and puts it in the first one's place.
 
-import { open, rename, rm, stat } from "node:fs/promises";
+import { open, rename, rm, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Backend } from "./backend.ts";
 import { LmdbBackend } from "./lmdb-backend.ts";
@@ -25,6 +25,8 @@ export interface DatabaseFiles {
   rename(from: string, to: string): Promise<void>;
   /** Removes a closed database; nothing happens when it is missing. */
   remove(path: string): Promise<void>;
+  /** What the disk under a folder has left for new files. */
+  freeBytes(folder: string): Promise<number>;
 }
 
 /** LMDB keeps its table of readers in a file beside the data. */
@@ -70,6 +72,11 @@ export class LmdbFiles implements DatabaseFiles {
     this.#open.delete(path);
     await rm(path, { force: true });
     await rm(lockOf(path), { force: true });
+  }
+
+  async freeBytes(folder: string): Promise<number> {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
   }
 }
 

@@ -13,6 +13,8 @@ interface MemoryDatabase {
 export class MemoryDatabaseFiles implements DatabaseFiles {
   /** Asked before every step; what it throws fails that step. */
   onStep: (step: string) => void = () => {};
+  /** What `freeBytes` says. */
+  free = Number.POSITIVE_INFINITY;
   readonly #databases = new Map<string, MemoryDatabase>();
 
   async open(path: string, { isDurable = true }: OpenDatabaseOptions = {}): Promise<Backend> {
@@ -43,6 +45,10 @@ export class MemoryDatabaseFiles implements DatabaseFiles {
   async remove(path: string): Promise<void> {
     this.onStep(`remove ${path}`);
     this.#databases.delete(path);
+  }
+
+  async freeBytes(): Promise<number> {
+    return this.free;
   }
 
   /** The machine loses power. */

@@ -5,6 +5,7 @@
 
 import { join } from "node:path";
 import { assert } from "../../base/assert.ts";
+import type { Histogram } from "../../base/instruments.ts";
 import { Status, StatusError } from "../../base/status.ts";
 import type { Clock } from "../../io/clock.ts";
 import type { Disk } from "../../io/disk.ts";
@@ -24,6 +25,9 @@ const waitingMax = 16;
 /** Files that are being read: each takes as much of the disk as the database. */
 const readersMax = 4;
 
+/** Left on the disk for the log and the database: four files of the log. */
+const reservedBytes = 256 * 1024 * 1024;
+
 export interface MemberSnapshotsParts {
   readonly clock: Clock;
   readonly disk: Disk;
@@ -35,6 +39,8 @@ export interface MemberSnapshotsParts {
   readonly store: Store;
   /** The last entry of the log that the store has applied. */
   readonly appliedIndex: () => number;
+  /** Gets how long each file took to write. */
+  readonly writeSeconds?: Histogram;
 }
 
 export class MemberSnapshots implements SnapshotFiles {
@@ -62,6 +68,7 @@ export class MemberSnapshots implements SnapshotFiles {
     try {
       const { store, appliedIndex } = this.#parts;
       await store.flush(appliedIndex());
+      await this.#requireSpace();
       return await this.#write(path, signal);
     } finally {
       this.#writes--;
@@ -95,7 +102,8 @@ export class MemberSnapshots implements SnapshotFiles {
 
   async #write(path: string, signal: AbortSignal | undefined): Promise<DatabaseFileFacts> {
     if (this.#isClosed) throw toStatusError(EtcdErrors.stopped);
-    const { store, disk, clock } = this.#parts;
+    const { store, disk, clock, writeSeconds } = this.#parts;
+    const startedMs = clock.now();
     const abort = new AbortController();
     const pass = () => abort.abort(signal?.reason);
     signal?.addEventListener("abort", pass);
@@ -107,7 +115,9 @@ export class MemberSnapshots implements SnapshotFiles {
       .finally(() => snapshot.close());
     this.#writing.set(written, { backend, abort });
     try {
-      return await written;
+      const facts = await written;
+      writeSeconds?.observe((clock.now() - startedMs) / 1000);
+      return facts;
     } finally {
       signal?.removeEventListener("abort", pass);
       this.#writing.delete(written);
@@ -142,6 +152,18 @@ export class MemberSnapshots implements SnapshotFiles {
     for (const { fail } of this.#waiting.splice(0)) fail(stopped);
     for (const { abort } of this.#writing.values()) abort.abort(stopped);
     await Promise.allSettled([...this.#writing.keys(), ...this.#closing]);
+  }
+
+  /** A snapshot must not take the space that the log needs to go on. */
+  async #requireSpace(): Promise<void> {
+    const { store, databases, memberFolder } = this.#parts;
+    const needed = store.size().inUseBytes + reservedBytes;
+    const free = await databases.freeBytes(memberFolder);
+    if (free >= needed) return;
+    throw new StatusError(
+      Status.RESOURCE_EXHAUSTED,
+      `Cannot write a snapshot to ${memberFolder}: it takes about ${mebibytes(needed)} MiB, and the disk has ${mebibytes(free)} MiB left`,
+    );
   }
 
   #closeUnused(backend: Backend): void {
@@ -181,4 +203,8 @@ export class MemberSnapshots implements SnapshotFiles {
       signal?.addEventListener("abort", leave);
     });
   }
+}
+
+function mebibytes(bytes: number): number {
+  return Math.round(bytes / (1024 * 1024));
 }

@@ -445,6 +445,9 @@ test("a reader has its file for itself, and leaves nothing", async () => {
   expect(await disk.list("/m/snap")).toHaveLength(4);
   await readers[0]?.close();
   expect(await disk.list("/m/snap")).toHaveLength(3);
+  databases.free = 1024 * 1024;
+  await expect(snapshots.open(signal)).rejects.toMatchObject({ code: 8 });
+  databases.free = Number.POSITIVE_INFINITY;
   const cancelled = new AbortController();
   cancelled.abort();
   await expect(snapshots.open(cancelled.signal)).rejects.toThrow(/cancelled/);

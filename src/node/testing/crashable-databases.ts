@@ -53,6 +53,10 @@ export class CrashableDatabases implements DatabaseFiles {
     this.#others.delete(path);
   }
 
+  async freeBytes(): Promise<number> {
+    return Number.POSITIVE_INFINITY;
+  }
+
   async crash(): Promise<void> {
     for (const path of this.#notDurable) this.#others.delete(path);
     this.#notDurable.clear();
