@@ -10,6 +10,8 @@ import { ensureBuilt } from "./build.mjs";
 import { fail, requireNode, root } from "./support.mjs";
 
 const startedBy = process.ppid;
+/** As in bin/etcd, which says why. */
+const nodeOptions = ["--max-semi-space-size=32"];
 
 requireNode();
 ensureBuilt();
@@ -18,7 +20,8 @@ startMember(process.argv.slice(2));
 function startMember(userArguments) {
   const main = join(root, "dist/src/main.js");
   if (!existsSync(main)) fail("dist/src/main.js is missing. Run: node tools/build.mjs --force");
-  const child = spawn(process.execPath, [main, "server", ...withDefaults(userArguments)], {
+  const args = withDefaults(userArguments);
+  const child = spawn(process.execPath, [...nodeOptions, main, "server", ...args], {
     stdio: "inherit",
     // How the hints on the screen name the command line tool.
     env: { ...process.env, PORTAL_TOOL: "bin/portal" },
