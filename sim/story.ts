@@ -24,13 +24,17 @@ export class Story {
     this.#lines.push({ atMs: this.#now(), who, text: text() });
   }
 
-  /** One line each, the last `count` of them. */
-  lines(count = linesMax): string[] {
-    const width = Math.max(0, ...this.#lines.map(({ who }) => who.length));
-    return this.#lines
-      .slice(-count)
-      .map(
-        ({ atMs, who, text }) => `${atMs.toFixed(1).padStart(9)} ms  ${who.padEnd(width)}  ${text}`,
-      );
+  /** One line each: the last `count` of those that are not about `without`. */
+  lines({ count = linesMax, without = [] }: StoryView = {}): string[] {
+    const lines = this.#lines.filter(({ who }) => !without.includes(who)).slice(-count);
+    const width = Math.max(0, ...lines.map(({ who }) => who.length));
+    return lines.map(
+      ({ atMs, who, text }) => `${atMs.toFixed(1).padStart(9)} ms  ${who.padEnd(width)}  ${text}`,
+    );
   }
+}
+
+export interface StoryView {
+  readonly count?: number;
+  readonly without?: readonly string[];
 }

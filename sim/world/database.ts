@@ -84,6 +84,7 @@ export class Databases {
         stored.set(to, found);
         await this.#delay(life);
       },
+      freeBytes: () => alive(2 ** 40),
       remove: async (path) => {
         if (!life.isOver) stored.delete(path);
         await alive(undefined);
