@@ -48,6 +48,7 @@ const noDisk = (): Promise<never> =>
 /** Of a member that lives in memory only. */
 export const noSnapshotFiles: SnapshotFiles = {
   write: noDisk,
+  prepare: noDisk,
   install: noDisk,
   open: noDisk,
   close: () => Promise.resolve(),

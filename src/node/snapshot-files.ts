@@ -19,7 +19,12 @@ export interface SnapshotFiles {
   /** Writes the state of now, or a little older, to a new file; the member serves on meanwhile. */
   write(path: string): Promise<SnapshotFacts>;
   /**
-   * Builds a database from a file, durable beside the present one; calls `note`, which makes the change known to
+   * Builds a database from a received file, durable beside the present one, so that `install` need not; the member
+   * goes on meanwhile. Rejects with a StatusError when the file is no such state.
+   */
+  prepare(path: string, point: SnapshotPoint): Promise<void>;
+  /**
+   * Builds a database from a file unless that is done; calls `note`, which makes the change known to
    * the log; then puts it in the place of the present one, and the store and the leases go on from it.
    */
   install(path: string, point: SnapshotPoint, note: () => Promise<void>): Promise<void>;

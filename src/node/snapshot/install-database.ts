@@ -17,8 +17,8 @@ export function databasePath(memberFolder: string): string {
   return join(memberFolder, currentName);
 }
 
-/** Fills a new database by `build` and makes it `db.next`. */
-export async function buildNextDatabase<T>(
+/** Fills a new database by `build` and makes it durable, as `db.part`; what had that name is gone. */
+export async function buildDatabasePart<T>(
   files: DatabaseFiles,
   memberFolder: string,
   build: (backend: Backend) => Promise<T>,
@@ -36,7 +36,22 @@ export async function buildNextDatabase<T>(
   }
   await backend.close();
   await files.makeDurable(part);
-  await files.rename(part, join(memberFolder, nextName));
+  return built;
+}
+
+/** Makes what was built `db.next`. */
+export function completeDatabasePart(files: DatabaseFiles, memberFolder: string): Promise<void> {
+  return files.rename(join(memberFolder, partName), join(memberFolder, nextName));
+}
+
+/** Fills a new database by `build` and makes it `db.next`. */
+export async function buildNextDatabase<T>(
+  files: DatabaseFiles,
+  memberFolder: string,
+  build: (backend: Backend) => Promise<T>,
+): Promise<T> {
+  const built = await buildDatabasePart(files, memberFolder, build);
+  await completeDatabasePart(files, memberFolder);
   return built;
 }
 

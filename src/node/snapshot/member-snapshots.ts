@@ -4,7 +4,6 @@
 // Invariant: a database is closed only after everyone who reads a snapshot of it has ended.
 
 import { join } from "node:path";
-import { assert } from "../../base/assert.ts";
 import type { Histogram } from "../../base/instruments.ts";
 import { Status, StatusError } from "../../base/status.ts";
 import type { Clock } from "../../io/clock.ts";
@@ -14,8 +13,7 @@ import type { Backend } from "../../storage/backend.ts";
 import type { DatabaseFiles } from "../../storage/database-files.ts";
 import { EtcdErrors, toStatusError } from "../../wire/errors.ts";
 import type { SnapshotFiles, SnapshotPoint } from "../snapshot-files.ts";
-import { buildDatabase } from "./build-database.ts";
-import { buildNextDatabase, installNextDatabase, openNextDatabase } from "./install-database.ts";
+import { DatabaseInstaller } from "./database-installer.ts";
 import { FileSnapshotReader, type SnapshotReader } from "./snapshot-reader.ts";
 import { type DatabaseFileFacts, writeDatabaseFile } from "./write-database-file.ts";
 
@@ -45,6 +43,7 @@ export interface MemberSnapshotsParts {
 
 export class MemberSnapshots implements SnapshotFiles {
   readonly #parts: MemberSnapshotsParts;
+  readonly #installer: DatabaseInstaller;
   #writes = 0;
   readonly #waiting: { start(): void; fail(error: StatusError): void }[] = [];
   readonly #writing = new Map<Promise<unknown>, { backend: Backend; abort: AbortController }>();
@@ -52,11 +51,14 @@ export class MemberSnapshots implements SnapshotFiles {
   readonly #closing = new Set<Promise<void>>();
   #readers = 0;
   #sequence = 0;
-  #isInstalling = false;
   #isClosed = false;
 
   constructor(parts: MemberSnapshotsParts) {
     this.#parts = parts;
+    this.#installer = new DatabaseInstaller({
+      ...parts,
+      onReplaced: (old) => this.#closeUnused(old),
+    });
   }
 
   /**
@@ -124,33 +126,21 @@ export class MemberSnapshots implements SnapshotFiles {
     }
   }
 
-  /** As SnapshotFiles has it. One at a time; nothing may be applied from the call of `note` on. */
-  async install(path: string, point: SnapshotPoint, note: () => Promise<void>): Promise<void> {
-    assert(!this.#isInstalling, "two snapshots are installed at once");
-    this.#isInstalling = true;
-    try {
-      const { clock, disk, databases, memberFolder, store } = this.#parts;
-      await buildNextDatabase(databases, memberFolder, (backend) =>
-        buildDatabase({ disk, path, backend, clock, point }),
-      );
-      await note();
-      const next = await openNextDatabase(databases, memberFolder);
-      while (store.isFlushing) await store.whenFlushed();
-      const old = store.backend;
-      store.adopt(next);
-      this.#closeUnused(old);
-      await installNextDatabase(databases, memberFolder);
-    } finally {
-      this.#isInstalling = false;
-    }
+  prepare(path: string, point: SnapshotPoint): Promise<void> {
+    return this.#installer.prepare(path, point);
   }
 
-  /** Gives up what is being written; resolves when only the store's own database is open. */
+  install(path: string, point: SnapshotPoint, note: () => Promise<void>): Promise<void> {
+    return this.#installer.install(path, point, note);
+  }
+
+  /** Gives up what is being written and built; resolves when only the store's own database is open. */
   async close(): Promise<void> {
     this.#isClosed = true;
     const stopped = toStatusError(EtcdErrors.stopped);
     for (const { fail } of this.#waiting.splice(0)) fail(stopped);
     for (const { abort } of this.#writing.values()) abort.abort(stopped);
+    await this.#installer.close();
     await Promise.allSettled([...this.#writing.keys(), ...this.#closing]);
   }
 

@@ -273,6 +273,14 @@ test("a member goes over to another state while it is read, on LMDB", async () =
     const writing = snapshots.write(join(folder, `sent${round}`));
     let noted = false;
     index = 100 + 30 * round;
+    if (round === 2) {
+      // Built beforehand, twice, and another one in between that the member does not go over to.
+      const point = { index, term: 7, confState };
+      const other = snapshots.prepare(path, { ...point, index: index + 1 });
+      await Promise.all([snapshots.prepare(path, point), other, snapshots.prepare(path, point)]);
+      await expect(snapshots.prepare(path, { ...point, index: 99 })).rejects.toThrow(/of entry/);
+      await snapshots.prepare(path, point);
+    }
     await snapshots.install(path, { index, term: 7, confState }, async () => {
       expect(await readdir(folder)).toContain("db.next");
       noted = true;
@@ -340,7 +348,11 @@ test("a crash at any step of an installation leaves the old state or the new one
       loggedIndex = point.index;
       crash();
     };
-    const isDone = await snapshots.install(path, point, note).then(
+    const isPrepared = crashAt % 2 === 1;
+    const installed = isPrepared
+      ? snapshots.prepare(path, point).then(() => snapshots.install(path, point, note))
+      : snapshots.install(path, point, note);
+    const isDone = await installed.then(
       () => true,
       () => false,
     );
