@@ -2,6 +2,7 @@
 
 import type { MemberMetrics } from "../node/member-metrics.ts";
 import type { Replica } from "../node/replica-types.ts";
+import { registerClusterMetrics } from "./cluster-metrics.ts";
 import type { MetricRegistry } from "./metrics.ts";
 
 export interface MemberMetricSources {
@@ -20,6 +21,7 @@ export function registerMemberMetrics(
   sources: MemberMetricSources,
 ): void {
   registerServer(registry, sources);
+  registerClusterMetrics(registry, sources.metrics);
   registerStorage(registry, sources);
   registerLeasesAndWatch(registry, sources);
 }
@@ -46,11 +48,6 @@ function registerServer(registry: MetricRegistry, sources: MemberMetricSources):
   );
   registry.gauge("etcd_server_is_learner", "Whether this member is a learner.", () =>
     yes(status().isLearner),
-  );
-  registry.counter(
-    "etcd_server_leader_changes_seen_total",
-    "Changes of leader seen.",
-    () => metrics.leaderChanges.value,
   );
   registry.gauge(
     "etcd_server_proposals_committed_total",

@@ -16,6 +16,7 @@ test("the traffic between members has etcd's names and labels", () => {
   one.roundTripSeconds.observe(0.0003);
   const page = registry.expose();
   for (const line of [
+    'etcd_network_known_peers{Local="1f",Remote="1f"} 1',
     'etcd_network_known_peers{Local="1f",Remote="cd"} 1',
     'etcd_network_active_peers{Local="1f",Remote="ab"} 1',
     'etcd_network_active_peers{Local="1f",Remote="cd"} 0',

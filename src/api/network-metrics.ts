@@ -39,14 +39,24 @@ export function registerNetworkMetrics(
     return one.snapshotReceiveFailures;
   });
   registerDurations(registry, sources.metrics);
+  registry.histogram(
+    "etcd_snap_db_save_total_duration_seconds",
+    "Time to save a received snapshot.",
+    sources.metrics.snapshotSaveSeconds,
+  );
+  registry.histogram(
+    "etcd_snap_db_fsync_duration_seconds",
+    "Time of the sync at the end of that.",
+    sources.metrics.snapshotSyncSeconds,
+  );
 }
 
 function registerPeers(registry: MetricRegistry, sources: NetworkMetricSources): void {
   const { metrics, peers } = sources;
   const Local = sources.memberId.toString(16);
   const pair = (id: bigint) => ({ Local, Remote: id.toString(16) });
-  registry.labelled("gauge", "etcd_network_known_peers", "Peers that are known.", () =>
-    Array.from(peers(), ({ id }): Sample => [pair(id), 1]),
+  registry.labelled("gauge", "etcd_network_known_peers", "Members, this one too.", () =>
+    [sources.memberId, ...Array.from(peers(), ({ id }) => id)].map((id): Sample => [pair(id), 1]),
   );
   registry.labelled("gauge", "etcd_network_active_peers", "Peers that messages reach.", () =>
     Array.from(peers(), ({ id }): Sample => [pair(id), metrics.of(id).active]),

@@ -19,13 +19,14 @@ export class Histogram {
     this.counts = new Float64Array(bounds.length + 1);
   }
 
-  observe(value: number): void {
+  /** `times`: so often the same value. */
+  observe(value: number, times = 1): void {
     const { bounds, counts } = this;
     let bucket = 0;
     while (bucket < bounds.length && value > (bounds[bucket] as number)) bucket++;
-    counts[bucket] = (counts[bucket] as number) + 1;
-    this.sum += value;
-    this.count++;
+    counts[bucket] = (counts[bucket] as number) + times;
+    this.sum += value * times;
+    this.count += times;
   }
 }
 

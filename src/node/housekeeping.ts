@@ -168,7 +168,9 @@ export class Housekeeping {
   async #releaseLog(snapshot: LogSnapshot): Promise<void> {
     const { index } = snapshot;
     if (index - this.#snapshotIndex < this.#options.snapshotEntries) return;
+    const startedMs = this.#clock.now();
     await this.#log.saveSnapshot(snapshot);
+    this.#metrics.snapshotMarkSeconds.observe((this.#clock.now() - startedMs) / 1000);
     this.#snapshotIndex = index;
     await this.#log.release(index);
   }

@@ -12,6 +12,7 @@ import type { Membership } from "./membership.ts";
 export interface LeadershipParts {
   readonly memberId: bigint;
   readonly electionTimeoutMs: number;
+  readonly heartbeatMs: number;
   readonly clock: Clock;
   readonly lessor: Lessor;
   readonly membership: Membership;
@@ -25,6 +26,7 @@ export class Leadership {
   #role: Role = "follower";
   #electedMs = Number.NEGATIVE_INFINITY;
   #lostMs: number;
+  #tickedMs = Number.POSITIVE_INFINITY;
   readonly #waiters: (() => void)[] = [];
   readonly #begun = deferred();
 
@@ -64,6 +66,16 @@ export class Leadership {
     this.#role = state.role;
     if (isChange) for (const wake of this.#waiters.splice(0)) wake();
     return isChange;
+  }
+
+  /** Heartbeats are about to go out, if this member leads. */
+  onTick(): void {
+    const { clock, heartbeatMs, metrics } = this.#parts;
+    const nowMs = clock.now();
+    if (this.#role === "leader" && nowMs - this.#tickedMs > 2 * heartbeatMs) {
+      metrics.lateHeartbeats.value += this.#parts.peers().length;
+    }
+    this.#tickedMs = nowMs;
   }
 
   /**

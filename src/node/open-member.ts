@@ -160,7 +160,7 @@ function buildReplica(
   const snapshots = new SnapshotExchange({
     disk,
     folder: options.dataDir && join(options.dataDir, "member", "snap"),
-    files: snapshotFiles(options, dependencies, state, () => replica.appliedIndex),
+    files: snapshotFiles(options, dependencies, state, metrics, () => replica.appliedIndex),
     log,
     transport,
     metrics,
@@ -206,6 +206,7 @@ function snapshotFiles(
   { dataDir }: MemberOptions,
   { clock, disk }: MemberDependencies,
   { store, databases }: OpenedState,
+  metrics: MemberMetrics,
   appliedIndex: () => number,
 ): SnapshotFiles {
   if (dataDir === undefined) return noSnapshotFiles;
@@ -219,6 +220,7 @@ function snapshotFiles(
     tempFolder,
     store,
     appliedIndex,
+    writeSeconds: metrics.databaseFileSeconds,
   });
 }
 

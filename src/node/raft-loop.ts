@@ -24,6 +24,8 @@ import type { ReadRounds } from "./read-rounds.ts";
 export interface RaftLoopHandler {
   /** Applies committed entries, in order, each once. */
   apply(entries: readonly Entry[]): void;
+  /** The core's time goes on: a leader's heartbeats are about to go out. */
+  onTick(): void;
   /** The leader or this member's role changed. */
   onSoftState(state: SoftState): void;
   /** A follower needs a snapshot: builds its file and hands both to the transport. */
@@ -130,6 +132,7 @@ export class RaftLoop {
 
   tick(): void {
     if (this.#isStopped) return;
+    this.#handler.onTick();
     this.#raw.tick();
     this.run();
   }

@@ -2,6 +2,7 @@
 // round, also a repeated one, has a context of its own, so that no late answer to an earlier question can
 // pass for an answer to a later one (etcd issue 20418). A change of leader voids the round under way.
 
+import type { Counter } from "../base/instruments.ts";
 import type { EtcdError } from "../wire/errors.ts";
 import type { TicketReceiver } from "./replica-types.ts";
 
@@ -27,6 +28,8 @@ export interface ReadRoundsOptions {
   readonly waitersMax: number;
   /** After this time without an answer a round is asked again. */
   readonly retryMs: number;
+  /** Counts the rounds that are asked again. */
+  readonly repeated: Counter;
 }
 
 export class ReadRounds {
@@ -59,6 +62,7 @@ export class ReadRounds {
     const asked = this.#asked;
     if (asked !== undefined) {
       if (nowMs - asked.askedMs < this.#options.retryMs) return undefined;
+      this.#options.repeated.value += 1;
       return this.#ask(asked.waiters, nowMs);
     }
     if (this.#gathering.length === 0) return undefined;
@@ -95,8 +99,9 @@ export class ReadRounds {
     }
   }
 
-  /** Refuses all that began at `startedMs` or before. */
-  endOlderThan(startedMs: number, refusalOf: (startedMs: number) => EtcdError): void {
+  /** Refuses all that began at `startedMs` or before; returns how many these were. */
+  endOlderThan(startedMs: number, refusalOf: (startedMs: number) => EtcdError): number {
+    const before = this.waiting;
     const keep = (waiters: readonly Waiter[]): Waiter[] =>
       waiters.filter((waiter) => {
         if (waiter.startedMs > startedMs) return true;
@@ -111,6 +116,7 @@ export class ReadRounds {
     }
     this.#confirmed = this.#confirmed.map((round) => ({ ...round, waiters: keep(round.waiters) }));
     this.#confirmedWaiters = this.#confirmed.reduce((sum, round) => sum + round.waiters.length, 0);
+    return before - this.waiting;
   }
 
   #ask(waiters: readonly Waiter[], nowMs: number): Uint8Array {

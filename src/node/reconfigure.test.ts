@@ -6,6 +6,7 @@ import { ConfChangeKind } from "../wire/conf-change.ts";
 import { type EtcdError, EtcdErrors, toStatusError } from "../wire/errors.ts";
 import type { Member } from "../wire/generated/rpc.ts";
 import { memberIdOf } from "./identity.ts";
+import { MemberMetrics } from "./member-metrics.ts";
 import { Membership } from "./membership.ts";
 import { longestConnected } from "./quorum-checks.ts";
 import { type ConfChangeRequest, Reconfigurer } from "./reconfigure.ts";
@@ -22,6 +23,7 @@ const emptyState = {
 /** Member 1 of a cluster; its clock stands at 100 s. */
 class World {
   readonly clock = new ManualClock();
+  readonly metrics = new MemberMetrics();
   readonly membership = new Membership(undefined);
   readonly proposed: ConfChangeRequest[] = [];
   readonly promotedAt: string[] = [];
@@ -50,6 +52,7 @@ class World {
       { memberId: 1n, strict, requestTimeoutMs: 7000, heartbeatMs: 100 },
       {
         clock: this.clock,
+        metrics: this.metrics,
         membership: this.membership,
         health: () => this.health,
         raftStatus: () => this.status(),
@@ -181,8 +184,13 @@ test("a learner gets its vote when it has nine tenths of the log", async () => {
   expect(await promote()).toEqual(EtcdErrors.memberNotFound);
   world.matches.set(2n, 89);
   expect(await promote()).toEqual(EtcdErrors.learnerNotReady);
+  expect([...world.metrics.promotionsRefused.keys()]).toEqual([
+    EtcdErrors.memberNotFound.message,
+    EtcdErrors.learnerNotReady.message,
+  ]);
   world.matches.set(2n, 90);
   expect(await promote()).toBeUndefined();
+  expect(world.metrics.learnersPromoted.value).toBe(1);
   expect(String(world.proposed[0]?.context)).toBe('{"id":2,"peerURLs":null,"isPromote":true}');
   const weak = new World([{ ID: 1n }, { ID: 3n, name: "" }, { ID: 4n, name: "" }]);
   weak.matches = new Map([

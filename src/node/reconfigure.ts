@@ -10,6 +10,7 @@ import { type EtcdError, EtcdErrors, toStatusError } from "../wire/errors.ts";
 import type { Member } from "../wire/generated/rpc.ts";
 import { memberJson, promotionJson } from "../wire/member-json.ts";
 import { memberIdOf } from "./identity.ts";
+import type { MemberMetrics } from "./member-metrics.ts";
 import type { Membership } from "./membership.ts";
 import {
   type ClusterView,
@@ -37,6 +38,7 @@ export interface ReconfigureOptions {
 
 /** What a change of members needs of the replica. */
 export interface ReconfigureParts {
+  readonly metrics: MemberMetrics;
   readonly clock: Clock;
   readonly membership: Membership;
   /** How the other members fare. */
@@ -135,7 +137,15 @@ export class Reconfigurer {
       return refusePromotion(membership.voters());
     };
     const context = Buffer.from(promotionJson(id));
-    await this.#change(refusal, { type: ConfChangeKind.addNode, nodeId: id, context });
+    const { metrics } = this.#parts;
+    try {
+      await this.#change(refusal, { type: ConfChangeKind.addNode, nodeId: id, context });
+    } catch (error) {
+      const { message } = error as Error;
+      if (message !== EtcdErrors.notLeader.message) metrics.onPromotionRefused(message);
+      throw error;
+    }
+    metrics.learnersPromoted.value += 1;
     return membership.list();
   }
 

@@ -106,12 +106,12 @@ export class MemberReplica implements Replica {
       reads: this.#requests.reads,
       handler: {
         apply: (entries) => this.#apply(entries),
+        onTick: () => this.#leadership.onTick(),
         onSoftState: (state) => this.#onSoftState(state),
         sendSnapshot: (message) => this.#snapshots.send(message),
         installSnapshot: async (snapshot, hardState) => {
           await this.#snapshots.install(snapshot, hardState);
           this.#peerSide.followAll();
-          this.metrics.snapshotsInstalled.value += 1;
           this.#housekeeping.afterApply();
         },
         onLogWritten: (ms, bytes) => this.metrics.onLogWritten(ms, bytes),
@@ -469,15 +469,15 @@ export class MemberReplica implements Replica {
   #apply(entries: readonly Entry[]): void {
     const machine = this.#stateMachine;
     const term = this.#raw.term;
+    const { applyTimes } = this.metrics;
+    applyTimes.begin(this.#clock.now());
     for (const entry of entries) {
-      assert(
-        entry.index === this.#appliedIndex + 1,
-        `entry ${entry.index} is applied out of order`,
-      );
+      assert(entry.index === this.#appliedIndex + 1, `entry ${entry.index} is out of order`);
       const refusal = machine.apply(entry, term);
       this.#appliedIndex = entry.index;
       this.#requests.onApplied(machine, refusal);
     }
+    applyTimes.end(this.#clock.now());
     const leads = this.isLeader && this.#stateMachine.appliedTerm === term;
     if (leads && this.#leadsSinceTerm !== term) this.#beginToLead(term);
     this.#housekeeping.afterApply();

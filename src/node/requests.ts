@@ -47,8 +47,10 @@ export class Requests {
     this.#ids = new RequestIds(options.memberId, clock.wallNow());
     const { maxPendingProposals, maxPendingBytes } = options;
     this.proposals = new Proposals({ itemsMax: maxPendingProposals, bytesMax: maxPendingBytes });
-    this.reads = new ReadRounds({ waitersMax: maxPendingProposals, retryMs: readRetryMs }, () =>
-      this.#nextReadContext(),
+    const repeated = metrics.repeatedReadRounds;
+    this.reads = new ReadRounds(
+      { waitersMax: maxPendingProposals, retryMs: readRetryMs, repeated },
+      () => this.#nextReadContext(),
     );
   }
 
@@ -98,7 +100,8 @@ export class Requests {
   /** Ends all that began at `startedMs` or before. What was handed to the core may still be applied. */
   endOlderThan(startedMs: number, why: RefusalOf): void {
     this.#refuse(this.proposals.takeOlderThan(startedMs), why);
-    if (this.reads.waiting > 0) this.reads.endOlderThan(startedMs, why);
+    if (this.reads.waiting === 0) return;
+    if (this.reads.endOlderThan(startedMs, why) > 0) this.#metrics.failedReadRounds.value += 1;
   }
 
   /** Ends all proposals; those that wait are forgotten. */

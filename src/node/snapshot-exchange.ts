@@ -80,9 +80,13 @@ export class SnapshotExchange {
       : undefined;
   }
 
-  /** The file of a snapshot has arrived; its message goes to the core now. */
-  received(message: Message, path: string): void {
-    const index = message.snapshot?.metadata.index ?? 0;
+  /**
+   * The file of a snapshot has arrived. Its message may go to the core once this resolves; rejects when the file can
+   * not be used.
+   */
+  async received(message: Message, path: string): Promise<void> {
+    const { metadata } = message.snapshot as Snapshot;
+    const { index } = metadata;
     // The core may have taken over several that wait for the disk: none is removed before it is installed.
     this.#received.delete(index);
     if (this.#received.size >= receivedMax) {
@@ -90,6 +94,12 @@ export class SnapshotExchange {
       if (oldest !== undefined) this.#removeReceived(oldest);
     }
     this.#received.set(index, path);
+    try {
+      await this.#parts.files.prepare(path, metadata);
+    } catch (error) {
+      this.#removeReceived(index);
+      throw error;
+    }
   }
 
   /** Goes over to a received state: the log notes it first, so that a crash ends up before or behind it. */
@@ -97,17 +107,23 @@ export class SnapshotExchange {
     const { index, term, confState } = snapshot.metadata;
     const path = this.#received.get(index);
     if (path === undefined) throw new Error(`there is no file for the snapshot of entry ${index}`);
-    const { files, log, disk } = this.#parts;
-    await failpoints.applyBeforeOpenSnapshot?.reach();
-    await files.install(path, { index, term, confState }, async () => {
-      await failpoints.applyAfterOpenSnapshot?.reach();
-      await failpoints.raftBeforeSaveSnap?.reach();
-      void log.append([], hardState, false);
-      await log.saveSnapshot({ index, term, confState: encodeConfState(confState) });
-      await failpoints.raftAfterSaveSnap?.reach();
-      await failpoints.raftBeforeApplySnap?.reach();
-    });
-    await failpoints.raftAfterApplySnap?.reach();
+    const { files, log, disk, metrics } = this.#parts;
+    metrics.snapshotsBeingInstalled += 1;
+    try {
+      await failpoints.applyBeforeOpenSnapshot?.reach();
+      await files.install(path, { index, term, confState }, async () => {
+        await failpoints.applyAfterOpenSnapshot?.reach();
+        await failpoints.raftBeforeSaveSnap?.reach();
+        void log.append([], hardState, false);
+        await log.saveSnapshot({ index, term, confState: encodeConfState(confState) });
+        await failpoints.raftAfterSaveSnap?.reach();
+        await failpoints.raftBeforeApplySnap?.reach();
+      });
+      await failpoints.raftAfterApplySnap?.reach();
+      metrics.snapshotsInstalled.value += 1;
+    } finally {
+      metrics.snapshotsBeingInstalled -= 1;
+    }
     for (const older of [...this.#received.keys()]) {
       if (older < index) this.#removeReceived(older);
     }

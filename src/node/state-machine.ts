@@ -82,6 +82,7 @@ export class StateMachine {
   readonly #kv: KvApplier;
   readonly #lease: LeaseApplier;
   readonly #command = new CommandView();
+  readonly #now: () => number;
   readonly #changeVoters: (change: MembershipChange) => ConfState;
   readonly #onMembership: (effect: MembershipEffect) => void;
   /** Of the request in the entry that was applied last, as in request-id.ts; 0 and 0 when it had none. */
@@ -92,6 +93,7 @@ export class StateMachine {
 
   constructor(options: StateMachineOptions, parts: StateMachineParts) {
     const { store, lessor, membership, metrics, now } = parts;
+    this.#now = now;
     this.#changeVoters = parts.changeVoters;
     this.#onMembership = parts.onMembership;
     this.#confState = confStateOfStore(store, membership);
@@ -138,13 +140,18 @@ export class StateMachine {
     this.idPrefix = command.idPrefix;
     this.idCounter = command.idCounter;
     const data = asBuffer(entry.data);
+    const { applyTimes } = this.#metrics;
+    applyTimes.next(command.field, this.#now);
+    let refusal: EtcdError | undefined;
     try {
-      return this.#dispatch(command.field, data, command.start, command.end, term);
+      refusal = this.#dispatch(command.field, data, command.start, command.end, term);
     } catch (error) {
       // A request that can not be read is refused before it changed anything, and again at every replay.
       if (!(error instanceof UnreadableRequest)) throw error;
-      return { code: error.code, message: error.message };
+      refusal = { code: error.code, message: error.message };
     }
+    applyTimes.count(refusal === undefined);
+    return refusal;
   }
 
   /** What a member tells the cluster when it starts: its name and where clients reach it. */

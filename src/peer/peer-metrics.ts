@@ -36,6 +36,9 @@ export class PeerCounters {
 const strangersMax = 64;
 
 export class PeerMetrics {
+  /** Saving a received snapshot, from its first byte until it is durable, and the last sync of that. */
+  readonly snapshotSaveSeconds = new Histogram(exponentialBounds(0.1, 2, 10));
+  readonly snapshotSyncSeconds = new Histogram(exponentialBounds(0.001, 2, 14));
   readonly #byPeer = new Map<bigint, PeerCounters>();
 
   /** The counters of a peer, kept when it leaves: counters never go back. */

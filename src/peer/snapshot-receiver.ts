@@ -109,7 +109,8 @@ export class SnapshotReceiver {
 
   /** Streams the rest of the body to `path`; resolves to its size when it is durable there. */
   async #save(body: BodyReader, path: string, onProgress: (done: number) => void): Promise<number> {
-    const { disk, random } = this.#context;
+    const { disk, random, clock, metrics } = this.#context;
+    const startMs = clock.now();
     const unfinished = `${path}.${random.uint32().toString(16)}.part`;
     await disk.makeFolder(dirname(path));
     const file = await disk.open(unfinished, "create-exclusive");
@@ -117,12 +118,15 @@ export class SnapshotReceiver {
       let sizeBytes: number;
       try {
         sizeBytes = await this.#copy(body, file, onProgress);
+        const syncMs = clock.now();
         await file.datasync();
+        metrics.snapshotSyncSeconds.observe((clock.now() - syncMs) / 1000);
       } finally {
         await file.close();
       }
       await disk.rename(unfinished, path);
       await disk.syncFolder(dirname(path));
+      metrics.snapshotSaveSeconds.observe((clock.now() - startMs) / 1000);
       return sizeBytes;
     } catch (error) {
       await disk.remove(unfinished).catch(() => undefined);
