@@ -37,6 +37,8 @@ export interface ReplicaOptions {
   readonly compactionSleepMs: number;
   /** The core's clock: one tick, and the least time without a leader before an election. */
   readonly heartbeatMs: number;
+  /** Begin the first election sooner when others are connected. */
+  readonly hastensFirstElection?: boolean;
   readonly electionTimeoutMs: number;
   /** Refuse changes of members that would lose the quorum. */
   readonly strictReconfig: boolean;

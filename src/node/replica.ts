@@ -14,6 +14,7 @@ import { type EtcdError, EtcdErrors, toStatusError } from "../wire/errors.ts";
 import type { Member, ResponseHeader } from "../wire/generated/rpc.ts";
 import { AlarmType } from "./alarm-set.ts";
 import { type ClusterDuties, clusterDuties } from "./cluster-duties.ts";
+import { hastenFirstElection } from "./first-election.ts";
 import { handOver } from "./hand-over.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { Leadership } from "./leadership.ts";
@@ -162,16 +163,14 @@ export class MemberReplica implements Replica {
     return this.#leadership.leaderlessSinceMs;
   }
 
-  /**
-   * Begins to take part. A member that is alone leads and has applied its log when this resolves; one of several
-   * goes on finding a leader meanwhile.
-   */
+  /** Begins to take part. Resolves when a member that is alone leads and has applied its log; else at once. */
   async start(peers: readonly KnownPeer[] = []): Promise<void> {
     this.#peerSide.start(peers);
     const { heartbeatMs, flushIntervalMs } = this.#options;
     this.#ticks = [
       repeat(this.#clock, heartbeatMs, () => this.#loop.tick()),
       repeat(this.#clock, flushIntervalMs, () => this.#tick()),
+      hastenFirstElection(this.#options, this.#clock, this, this.#loop),
     ];
     this.#loop.run();
     if (this.#loop.isAlone) await this.#leadership.whenBegun();
