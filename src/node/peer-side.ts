@@ -107,7 +107,7 @@ export class PeerSide {
       onRemovedFromCluster: () => this.#parts.onRemoved(),
       snapshotPath: (index) => snapshots.pathFor(index),
       onSnapshot: async (message, path) => {
-        snapshots.received(message, path);
+        await snapshots.received(message, path);
         loop.receive([message]);
       },
     };

@@ -126,8 +126,10 @@ export class MemberSnapshots implements SnapshotFiles {
     }
   }
 
-  prepare(path: string, point: SnapshotPoint): Promise<void> {
-    return this.#installer.prepare(path, point);
+  async prepare(path: string, point: SnapshotPoint): Promise<void> {
+    // The core does not go back: it will not ask for this one.
+    if (point.index <= this.#parts.appliedIndex()) return;
+    await this.#installer.prepare(path, point);
   }
 
   install(path: string, point: SnapshotPoint, note: () => Promise<void>): Promise<void> {

@@ -272,15 +272,18 @@ test("a member goes over to another state while it is read, on LMDB", async () =
     // Someone still reads the old state.
     const writing = snapshots.write(join(folder, `sent${round}`));
     let noted = false;
-    index = 100 + 30 * round;
+    const before = index;
     if (round === 2) {
       // Built beforehand, twice, and another one in between that the member does not go over to.
-      const point = { index, term: 7, confState };
-      const other = snapshots.prepare(path, { ...point, index: index + 1 });
+      const point = { index: 160, term: 7, confState };
+      const other = snapshots.prepare(path, { ...point, index: 161 });
       await Promise.all([snapshots.prepare(path, point), other, snapshots.prepare(path, point)]);
-      await expect(snapshots.prepare(path, { ...point, index: 99 })).rejects.toThrow(/of entry/);
+      await expect(snapshots.prepare(path, { ...point, index: 159 })).rejects.toThrow(/of entry/);
+      // Too late to be wanted.
+      await snapshots.prepare("/nowhere", { ...point, index: before });
       await snapshots.prepare(path, point);
     }
+    index = 100 + 30 * round;
     await snapshots.install(path, { index, term: 7, confState }, async () => {
       expect(await readdir(folder)).toContain("db.next");
       noted = true;
