@@ -21,6 +21,7 @@ import { failWith, guarded, ProposedCalls } from "./proposed-calls.ts";
 import { sendRange } from "./range-reply.ts";
 import { registerRangeStream } from "./range-stream.ts";
 import { checkPut, checkRange, checkTxn, isReadOnlyTxn, isSerializableTxn } from "./txn-check.ts";
+import { WaitingReads } from "./waiting-reads.ts";
 
 export interface KvOptions {
   readonly maxTxnOps: number;
@@ -35,10 +36,16 @@ export class KvService {
   readonly #put = new PutView();
   readonly #range = new RangeView();
   readonly #calls: ProposedCalls;
+  readonly #waiting: WaitingReads;
 
   constructor(replica: Replica, options: KvOptions) {
     this.#replica = replica;
     this.#calls = new ProposedCalls(replica);
+    const serve: RawUnaryHandler = (call, message, start, end) => {
+      this.#range.read(message, start, end);
+      this.#serve(call, message, start, end);
+    };
+    this.#waiting = new WaitingReads(replica, guarded(serve));
     this.#options = options;
     this.#header = new HeaderEncoder(replica.clusterId, replica.memberId);
   }
@@ -118,13 +125,15 @@ export class KvService {
       refuse(call, EtcdErrors.notSupportedForLearner);
       return;
     }
-    if (range.serializable || this.#replica.canReadNow()) {
-      if (range.isPlainGet) this.#serveGet(call, message, range.keyStart, range.keyEnd);
-      else this.#serveRange(call, decodeRequest(RangeRequest, message, start, end));
-      return;
-    }
-    const request = decodeRequest(RangeRequest, message, start, end);
-    this.#whenReadable(call, false, () => this.#serveRange(call, request));
+    if (range.serializable || this.#replica.canReadNow()) this.#serve(call, message, start, end);
+    else this.#waiting.add(call, message, start, end);
+  }
+
+  /** Answers the request that `#range` has just read. */
+  #serve(call: RawUnaryCall, message: Buffer, start: number, end: number): void {
+    const range = this.#range;
+    if (range.isPlainGet) this.#serveGet(call, message, range.keyStart, range.keyEnd);
+    else this.#serveRange(call, decodeRequest(RangeRequest, message, start, end));
   }
 
   /** Most reads: one key, now. The stored KeyValue is copied into the reply as it is. */

@@ -5,27 +5,15 @@ import { Status, type StatusCode, StatusError } from "../base/status.ts";
 import { type FieldReader, varintSizeBig } from "../base/varint.ts";
 import type { Clock } from "../io/clock.ts";
 import { RenewResult } from "../node/lease-words.ts";
-import { CommandField, type Replica } from "../node/replica-types.ts";
+import type { Replica } from "../node/replica-types.ts";
 import type { RawStreamCall, RawStreamHandler } from "../rpc/grpc/types.ts";
-import { EtcdErrors, toStatusError } from "../wire/errors.ts";
-import { LeaseCheckpointRequest } from "../wire/generated/rpc.ts";
+import { EtcdErrors } from "../wire/errors.ts";
 import { type HeaderEncoder, numberFieldSize, type ReplyWriter } from "../wire/reply-writer.ts";
-
-/** A renewal is tried again this often when the state of its lease changes meanwhile. */
-const renewalsMax = 5;
 
 /** What renewals need of the member. */
 export type RenewingReplica = Pick<
   Replica,
-  | "clusterId"
-  | "memberId"
-  | "store"
-  | "lessor"
-  | "raftTerm"
-  | "proposeAsync"
-  | "readIndexAsync"
-  | "canReadNow"
-  | "renewLease"
+  "clusterId" | "memberId" | "store" | "lessor" | "raftTerm" | "canReadNow" | "renewLease"
 >;
 
 /** What all streams of a service share: none of it is kept from one message to the next. */
@@ -69,14 +57,13 @@ export class KeepAliveStream implements RawStreamHandler {
     // may be gone already.
     const revision = this.#replica.store.currentRevision;
     const term = this.#replica.raftTerm;
-    const ttl = this.#replica.lessor.renew(id, this.#clock.now());
-    if (ttl > 0) {
-      this.#reply(id, ttl, revision, term);
-    } else if (ttl === RenewResult.notFound && this.#replica.canReadNow()) {
-      this.#reply(id, 0, revision, term);
-    } else {
-      this.#renewLater(id, revision, term);
-    }
+    // Only a member that is alone knows by itself that it still leads.
+    const ttl = this.#replica.canReadNow()
+      ? this.#replica.lessor.renew(id, this.#clock.now())
+      : RenewResult.notPrimary;
+    if (ttl > 0) this.#reply(id, ttl, revision, term);
+    else if (ttl === RenewResult.notFound) this.#reply(id, 0, revision, term);
+    else this.#renewLater(id, revision, term);
   }
 
   onHalfClose(): void {
@@ -133,29 +120,6 @@ export class KeepAliveStream implements RawStreamHandler {
 
   /** Resolves to the TTL in seconds, 0 when there is no such lease. */
   async #renew(id: bigint): Promise<number> {
-    const { lessor } = this.#replica;
-    let isUpToDate = false;
-    for (let i = 0; i < renewalsMax; i++) {
-      const ttl = lessor.renew(id, this.#clock.now());
-      if (ttl > 0) return ttl;
-      if (ttl === RenewResult.notFound) {
-        if (isUpToDate) return 0;
-        // Its grant may be committed and not yet applied here.
-        await this.#replica.readIndexAsync();
-        isUpToDate = true;
-      } else if (ttl === RenewResult.expired) {
-        const isGone = await new Promise<boolean>((resolve) => lessor.whenRevoked(id, resolve));
-        if (isGone) return 0;
-      } else if (ttl === RenewResult.needsCheckpoint) {
-        await this.#replica.proposeAsync(CommandField.leaseCheckpoint, clearCheckpoint(id));
-      } else {
-        return await this.#askLeader(id);
-      }
-    }
-    throw toStatusError(EtcdErrors.timeout);
-  }
-
-  async #askLeader(id: bigint): Promise<number> {
     try {
       return await this.#replica.renewLease(id);
     } catch (error) {
@@ -185,12 +149,4 @@ export class KeepAliveStream implements RawStreamHandler {
   #resume(): void {
     if (!this.#full && !this.#renewing) this.#call.resume();
   }
-}
-
-/** The command that forgets what time a lease had left, because it starts anew. */
-function clearCheckpoint(id: bigint): Uint8Array {
-  const checkpoints = [{ ID: id, remainingTTL: 0 }];
-  return LeaseCheckpointRequest.encode(
-    LeaseCheckpointRequest.fromPartial({ checkpoints }),
-  ).finish();
 }

@@ -2,6 +2,11 @@ import { describe, expect, test } from "vitest";
 import { Status, type StatusCode } from "../base/status.ts";
 import type { Clock } from "../io/clock.ts";
 import { Lessor, type LessorOptions } from "../lease/lessor.ts";
+import type { Leadership } from "../node/leadership.ts";
+import { LeaseCalls } from "../node/lease-calls.ts";
+import { MemberMetrics } from "../node/member-metrics.ts";
+import { Membership } from "../node/membership.ts";
+import { noPeerCalls } from "../node/no-peers.ts";
 import { CommandField, type TicketReceiver } from "../node/replica-types.ts";
 import type { GrpcServer } from "../rpc/grpc/server.ts";
 import type { RawUnaryCall, RawUnaryHandler } from "../rpc/grpc/types.ts";
@@ -56,12 +61,29 @@ class FakeMember {
       },
       readIndexAsync: () => Promise.resolve(),
       canReadNow: () => this.readable,
-      renewLease: () => Promise.reject(toStatusError(EtcdErrors.notLeader)),
+      renewLease: (id) => calls.renew(id),
       leaseTimes: (id, withKeys) =>
         this.lessor.isPrimary
           ? Promise.resolve(this.lessor.timeToLive(id, this.nowMs, withKeys))
           : Promise.reject(toStatusError(EtcdErrors.leaderChanged)),
     };
+    const leadership = {
+      role: "leader",
+      leader: 22n,
+      changed: async (ms: number) => {
+        this.nowMs += ms;
+      },
+    };
+    const calls = new LeaseCalls({
+      clock,
+      lessor: this.lessor,
+      membership: new Membership(undefined),
+      leadership: leadership as unknown as Leadership,
+      metrics: new MemberMetrics(),
+      calls: noPeerCalls,
+      replica: this.replica,
+      requestTimeoutMs: 1000,
+    });
     this.service = new LeaseService(this.replica, clock);
     const server: Pick<GrpcServer, "addRawUnary" | "addRawStream"> = {
       addRawUnary: (path, handler) => void this.#handlers.set(path, handler),
@@ -231,14 +253,25 @@ describe("keepalive", () => {
     expect(member.lessor.timeToLive(7n, 0, false)?.ttl).toBe(60);
   });
 
-  test("ends once: not the leader, member stops, client gone", async () => {
+  test("a leader that may have been replaced asks first, and answers when it still leads", async () => {
+    const member = new FakeMember();
+    member.readable = false;
+    member.lessor.grant(7n, 60, 0);
+    const client = member.keepAlive();
+    client.send(7n);
+    expect(client.call.isPaused).toBe(true);
+    expect(await client.received()).toEqual([[7n, 60]]);
+  });
+
+  test("ends once: nobody leads, member stops, client gone", async () => {
     const member = new FakeMember();
     member.lessor.grant(7n, 60, 0);
     member.lessor.demote();
     const client = member.keepAlive();
     client.send(7n);
     await client.received();
-    expect(client.call.status).toEqual({ code: 9, message: "etcdserver: not leader" });
+    const timeout = { code: 14, message: "etcdserver: request timed out" };
+    expect(client.call.status).toEqual(timeout);
     const stopped = member.keepAlive();
     stopped.send(7n);
     member.service.close();
