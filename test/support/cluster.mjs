@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "./etcd-client.mjs";
 import { PeerNetwork } from "./peer-network.mjs";
-import { isHealthy, mainScript, ServerStartError, spawnServer } from "./servers.mjs";
+import { isHealthy, portalScript, ServerStartError, spawnServer } from "./servers.mjs";
 
 const pollMs = 20;
 const readyTimeoutMs = 30_000;
@@ -316,7 +316,7 @@ class Member {
 
 function commandOf(kind, options) {
   if (kind === "etcd") return [options.etcdBinary];
-  return options.portalCommand ?? [process.execPath, mainScript, "server"];
+  return options.portalCommand ?? [portalScript, "server"];
 }
 
 function describeMember(member) {
