@@ -23,7 +23,9 @@ interface SystemError extends Error {
 /** `dataDir` is named where the disk is to blame. */
 export function explainServerFailure(error: unknown, dataDir: string): Explanation {
   if (error instanceof ConfigError) return { message: error.message, hint: error.hint };
-  if (error instanceof StatusError) return { message: error.message, hint: "" };
+  if (error instanceof StatusError) {
+    return { message: error.message, hint: clusterHint(error.message) };
+  }
   if (!(error instanceof Error)) return { message: String(error), hint: "" };
   const known = explainSystemError(error, dataDir);
   if (known !== undefined) return known;
@@ -34,6 +36,39 @@ export function explainServerFailure(error: unknown, dataDir: string): Explanati
     ...(isBug && error.stack !== undefined ? { stack: error.stack } : {}),
   };
 }
+
+/** What to do about a cluster that can not be founded or joined. */
+function clusterHint(message: string): string {
+  return clusterHints.find(([pattern]) => pattern.test(message))?.[1] ?? "";
+}
+
+const clusterHints: readonly (readonly [RegExp, string])[] = [
+  [
+    /^couldn't find local name/,
+    "Give the member one of the names in --initial-cluster with --name.",
+  ],
+  [
+    /but missing from --initial/,
+    "What --initial-cluster says of this member and --initial-advertise-peer-urls must be the same.",
+  ],
+  [/has duplicate url/, "Each member needs peer URLs of its own."],
+  [
+    /has already been bootstrapped/,
+    "Its data are gone, but the cluster remembers it: `portal member remove` it, `portal member add` it again, and start it with --initial-cluster-state=existing.",
+  ],
+  [
+    /could not retrieve cluster information/,
+    "Check that the other members run, and that their URLs in --initial-cluster lead to them.",
+  ],
+  [
+    /member count is unequal|no match found for existing member/,
+    "`portal member add` this member first; --initial-cluster must then name all members as `portal member list` shows them.",
+  ],
+  [
+    /^incompatible with current running cluster/,
+    "The others run another version, or can not be asked: see their /version pages.",
+  ],
+];
 
 function explainSystemError(error: SystemError, dataDir: string): Explanation | undefined {
   if (error.syscall === "listen" || error.syscall === "bind") {
@@ -79,7 +114,7 @@ function explainListenError(error: SystemError, where: string): Explanation | un
     case "EADDRINUSE":
       return {
         message: `the address ${where} is in use`,
-        hint: "Another server listens there, perhaps etcd or another Portal. Stop it, or listen elsewhere: --listen-client-urls http://127.0.0.1:2479.",
+        hint: "Another server listens there, perhaps etcd or another Portal. Stop it, or listen elsewhere: --listen-client-urls http://127.0.0.1:2479 --listen-peer-urls http://127.0.0.1:2480.",
       };
     case "EADDRNOTAVAIL":
       return {

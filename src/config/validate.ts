@@ -96,7 +96,7 @@ function checkDiscovery(values: FlagValues): void {
   const isSet = [...named, endpoints.join(",")].filter((value) => value !== "");
   if (isSet.length > 1) {
     throw new ConfigError(
-      'multiple discovery or bootstrap flags are set. Choose one of "initial-cluster", "discovery", "discovery-endpoints" or "discovery-srv"',
+      'multiple discovery or bootstrap flags are set. Choose one of "initial-cluster", "discovery-endpoints" or "discovery-srv"',
     );
   }
   if ((values["discovery-token"] !== "") !== endpoints.length > 0) {

@@ -87,10 +87,10 @@ test("settings that do not fit together are refused in etcd's words", async () =
     `couldn't find local name "m9" in the initial cluster configuration`,
   );
   await expect(begin({ peerUrls: ["http://10.0.0.9:2380"] })).rejects.toThrow(
-    "--initial-cluster has m1=http://10.0.0.1:2380 but missing from --initial-advertise-peer-urls=http://10.0.0.9:2380",
+    '--initial-cluster has m1=http://10.0.0.1:2380 but missing from --initial-advertise-peer-urls=http://10.0.0.9:2380 (resolved urls: "http://10.0.0.9:2380" != "http://10.0.0.1:2380")',
   );
   await expect(begin({ peerUrls: ["http://10.0.0.1:2380", "http://b:1"] })).rejects.toThrow(
-    "--initial-advertise-peer-urls has http://b:1 but missing from --initial-cluster=m1=http://10.0.0.1:2380",
+    "--initial-advertise-peer-urls has http://b:1 but missing from --initial-cluster=m1=http://10.0.0.1:2380,m1=http://b:1",
   );
   const twice = [...three, { name: "m4", peerUrls: ["http://10.0.0.3:2380"] }];
   await expect(begin({ initialCluster: twice })).rejects.toThrow("has duplicate url");

@@ -7,7 +7,7 @@ import type { Member } from "../wire/generated/rpc.ts";
 import { memberJson } from "../wire/member-json.ts";
 import { compareVersions } from "./cluster-version.ts";
 import { clusterIdOf, memberIdOf } from "./identity.ts";
-import { sameUrls } from "./same-urls.ts";
+import { sameUrls, whyDifferent } from "./same-urls.ts";
 
 export interface NamedMember {
   readonly name: string;
@@ -233,17 +233,19 @@ async function refuseOtherUrls(
   own: NamedMember,
   lookUpHost: BootstrapDependencies["lookUpHost"],
 ): Promise<void> {
-  if (await sameUrls(peerUrls, own.peerUrls, lookUpHost)) return;
+  const reason = await whyDifferent([...peerUrls].sort(), own.peerUrls, lookUpHost);
+  if (reason === undefined) return;
   const advertised = [...peerUrls].sort();
   const missing = own.peerUrls.filter((url) => !advertised.includes(url));
   if (missing.length > 0) {
     const urls = missing.map((url) => `${name}=${url}`).join(",");
     throw refusal(
-      `--initial-cluster has ${urls} but missing from --initial-advertise-peer-urls=${advertised.join(",")}`,
+      `--initial-cluster has ${urls} but missing from --initial-advertise-peer-urls=${advertised.join(",")} (${reason})`,
     );
   }
   const extra = advertised.filter((url) => !own.peerUrls.includes(url));
-  const given = own.peerUrls.map((url) => `${name}=${url}`).join(",");
+  // As in etcd, these are the advertised ones again.
+  const given = advertised.map((url) => `${name}=${url}`).join(",");
   throw refusal(
     `--initial-advertise-peer-urls has ${extra.join(",")} but missing from --initial-cluster=${given}`,
   );

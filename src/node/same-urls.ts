@@ -9,16 +9,38 @@ export async function sameUrls(
   right: readonly string[],
   lookUpHost: LookUpHost,
 ): Promise<boolean> {
-  if (left.length !== right.length) return false;
-  const plain = (urls: readonly string[]) => urls.map(normalized).sort().join(" ");
-  if (plain(left) === plain(right)) return true;
+  return (await whyDifferent(left, right, lookUpHost)) === undefined;
+}
+
+/** Undefined when they lead to the same places; else the reason, in etcd's words. */
+export async function whyDifferent(
+  left: readonly string[],
+  right: readonly string[],
+  lookUpHost: LookUpHost,
+): Promise<string | undefined> {
+  if (left.length !== right.length) return `len(${quoted(left)}) != len(${quoted(right)})`;
+  if (firstDifference(left, right) === undefined) return undefined;
   try {
     const [a, b] = await Promise.all([resolved(left, lookUpHost), resolved(right, lookUpHost)]);
-    return plain(a) === plain(b);
-  } catch {
+    const pair = firstDifference(a, b);
+    return pair && `resolved urls: ${JSON.stringify(pair[0])} != ${JSON.stringify(pair[1])}`;
+  } catch (error) {
     // A name that nobody knows leads nowhere.
-    return false;
+    return error instanceof Error ? error.message : String(error);
   }
+}
+
+function firstDifference(
+  left: readonly string[],
+  right: readonly string[],
+): readonly [string, string] | undefined {
+  const [a, b] = [left, right].map((urls) => urls.map(normalized).sort()) as [string[], string[]];
+  const at = a.findIndex((url, i) => url !== b[i]);
+  return at < 0 ? undefined : [a[at] as string, b[at] as string];
+}
+
+function quoted(urls: readonly string[]): string {
+  return `[${urls.map((url) => JSON.stringify(url)).join(" ")}]`;
 }
 
 /** Names of hosts are the same in upper and lower case. */
