@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { root } from "../support.mjs";
 
 const portal = join(root, "bin/portal");
-const portStep = 10;
+const portStep = 2;
 const statusTimeoutMs = 400;
 const stopPatienceMs = 10_000;
 
@@ -56,7 +56,7 @@ export class LocalCluster {
         if (await isFree(port)) continue;
         throw new Error(
           `port ${port} of 127.0.0.1 is in use. Is a cluster or a member running already? ` +
-            "Another place: npm run cluster -- --port 12379 --data-dir ./other-cluster.data",
+            "Another place: npm run cluster -- --port 12379 --data-dir ./other-cluster",
         );
       }
     }
@@ -248,7 +248,7 @@ function readLayout(folder, asked) {
   if ((asked.size ?? kept.size) !== kept.size || (asked.port ?? kept.port) !== kept.port) {
     throw new Error(
       `${folder} holds a cluster of ${kept.size} members from port ${kept.port} on, which stay as they are. ` +
-        "For another one: --data-dir ./other-cluster.data",
+        "For another one: --data-dir ./other-cluster",
     );
   }
   return kept;

@@ -6,7 +6,7 @@ const plain = { bold: same, dim: same, red: same, green: same, yellow: same, cya
 const member = (number, role, status) => ({
   name: `m${number}`,
   role,
-  endpoint: `127.0.0.1:${2369 + 10 * number}`,
+  endpoint: `127.0.0.1:${2377 + 2 * number}`,
   rate: 25_000,
   status: status && {
     header: { revision: 1_000_000_000, clusterId: 0xcdf818194e3a8c32n },
@@ -36,9 +36,9 @@ test("seven busy members fit 80 columns and 30 rows, with what stands where", ()
   expect(lines.length).toBeLessThanOrEqual(30);
   expect(lines[0]).toBe("Portal  cluster cdf818194e3a8c32  term 12  up 1:02:05");
   expect(lines[4]).toMatch(
-    /^ {2}m2 +leader +127\.0\.0\.1:2389 +1000000000 +1000000010 +100 +1\.2 GB +25000\/s$/,
+    /^ {2}m2 +leader +127\.0\.0\.1:2381 +1000000000 +1000000010 +100 +1\.2 GB +25000\/s$/,
   );
-  expect(lines[9]).toMatch(/^> m7 +stopped +127\.0\.0\.1:2439( +-){5}$/);
+  expect(lines[9]).toMatch(/^> m7 +stopped +127\.0\.0\.1:2391( +-){5}$/);
 });
 
 test("sizes and times", () => {
