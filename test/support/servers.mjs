@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 /** What people start Portal with. It becomes the server: no process stands between. */
 export const portalScript = join(root, "bin/portal");
-const mainScript = join(root, "dist/src/main.js");
+export const mainScript = join(root, "dist/src/main.js");
 const readyPollMs = 5;
 const outputKeptBytes = 64 * 1024;
 /** Keeps all that servers print in files of this folder, to find out what happened. */
