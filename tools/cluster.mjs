@@ -37,8 +37,6 @@ const isInteractive = process.stdin.isTTY && process.stdout.isTTY && !settings.p
 process.on("exit", () => {
   for (const member of cluster.members) member.abandon();
 });
-await run();
-
 async function run() {
   const view = isInteractive ? new InteractiveView() : new PlainView();
   let end;
@@ -178,3 +176,5 @@ function shown(path) {
 function style(on, off) {
   return (text) => (process.env.NO_COLOR ? text : `\u001b[${on}m${text}\u001b[${off}m`);
 }
+
+await run();
