@@ -45,7 +45,7 @@ const clientsMs = 1500;
 /** Without faults, a cluster leads, commits, brings everybody up to date and ends its leases within this time. */
 export const livenessMs = 20_000;
 const watchPatienceMs = 5000;
-/** Leases start anew with a new leader, and its time to be elected comes on top. */
+/** Leases start anew with a new leader, with an election's time on top. */
 const leaseGraceMs = 4000;
 
 /** Runs one seed to its end, or to the first thing that must not be. */
@@ -216,7 +216,7 @@ class Cluster {
         text: `${livenessMs} ms after everything was healed: ${what}; ${this.#describeMembers()}`,
       });
     }
-    if (this.violation === undefined) await this.#awaitLeases(healedMs + clientsMs);
+    if (this.violation === undefined) await this.#awaitLeases(this.queue.nowMs);
     // Watches are told the last changes; those that are slow get some time.
     const patienceMs = this.queue.nowMs + watchPatienceMs;
     while (this.violation === undefined && this.queue.nowMs < patienceMs) {
