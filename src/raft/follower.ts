@@ -99,8 +99,12 @@ export function handleHeartbeat(core: RaftCore, message: Message): void {
 }
 
 export function handleSnapshot(core: RaftCore, message: Message): void {
-  const restored = message.snapshot !== undefined && restoreSnapshot(core, message.snapshot);
+  if (message.snapshot === undefined) return;
+  const outcome = restoreSnapshot(core, message.snapshot);
+  // Without an answer the leader finds out with its next heartbeat, and sends another snapshot. With one it
+  // would do so at once, and again and again.
+  if (outcome === "later") return;
   const answer = makeMessage(MessageType.appResp, message.from);
-  answer.index = restored ? core.log.lastIndex() : core.log.committed;
+  answer.index = outcome === "restored" ? core.log.lastIndex() : core.log.committed;
   core.send(answer);
 }

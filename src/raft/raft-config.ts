@@ -67,7 +67,8 @@ export function completeConfig(config: RaftConfig): CompleteConfig {
     applied: config.applied ?? 0,
     asyncStorageWrites: config.asyncStorageWrites ?? false,
     maxSizePerMsg: config.maxSizePerMsg,
-    maxCommittedSizePerReady: config.maxCommittedSizePerReady || config.maxSizePerMsg,
+    // Not 0: that would never let a second entry be applied.
+    maxCommittedSizePerReady: config.maxCommittedSizePerReady || config.maxSizePerMsg || 1,
     maxUncommittedEntriesSize: config.maxUncommittedEntriesSize || Number.POSITIVE_INFINITY,
     maxInflightMsgs: config.maxInflightMsgs,
     maxInflightBytes: config.maxInflightBytes ?? 0,

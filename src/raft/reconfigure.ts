@@ -49,29 +49,31 @@ function adapt(core: RaftCore): void {
 }
 
 /**
- * A leader's snapshot replaces the log and the configuration. False when there is nothing to replace:
- * it is old, not for this member, or the log has it all.
+ * A leader's snapshot replaces the log and the configuration. "needless": it is old, not for this member,
+ * or the log has it all. "later": it can not be taken now.
  */
-export function restoreSnapshot(core: RaftCore, snapshot: Snapshot): boolean {
+export function restoreSnapshot(
+  core: RaftCore,
+  snapshot: Snapshot,
+): "restored" | "needless" | "later" {
   const { index, term, confState } = snapshot.metadata;
-  if (index <= core.log.committed) return false;
+  if (index <= core.log.committed) return "needless";
   const { voters, learners, votersOutgoing } = confState;
   if (![voters, learners, votersOutgoing].some((ids) => ids.includes(core.id))) {
     core.config.trace?.(`ignores snapshot ${index}: this member is not in its configuration`);
-    return false;
+    return "needless";
   }
   if (core.log.matches(index, term)) {
     core.log.commitTo(index);
-    return false;
+    return "needless";
   }
   if (core.log.isApplyingConfChange()) {
-    // The state machine would carry it out on the snapshot's configuration, which is a later one. The
-    // leader will find that the snapshot did not help, and send another.
+    // The state machine would carry it out on the snapshot's configuration, which is a later one.
     core.config.trace?.(`ignores snapshot ${index}: a configuration change is being applied`);
-    return false;
+    return "later";
   }
   core.log.restore(snapshot);
   restoreConfig(core, confState);
   core.config.trace?.(`replaces its log by snapshot ${index}`);
-  return true;
+  return "restored";
 }

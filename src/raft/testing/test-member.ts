@@ -71,7 +71,11 @@ export class TestMember {
     const isFounder = confState.voters.length > 0;
     const first = { index: isFounder ? 1 : 0, term: isFounder ? 1 : 0, hash: 0, confState };
     this.states = [first];
-    if (isFounder) this.disk.applySnapshot(toSnapshot(first));
+    if (isFounder) {
+      const { metadata: snapshot } = toSnapshot(first);
+      const hardState = { term: 1, vote: 0n, commit: 1 };
+      this.disk = new LogStorage({ hardState, snapshot, entries: [] });
+    }
     this.raft = this.#start(first.index);
   }
 
