@@ -29,6 +29,7 @@ export function bannerText(facts: BannerFacts): string {
     `${bold("Portal")}: a durable key-value store that speaks the etcd v3 API`,
     "",
     `  clients  ${clientUrls.join("  ")}  ${dim("(gRPC, and HTTP: /health /metrics /version)")}`,
+    ...clusterLine(config),
     `  data     ${config.dataDir}`,
     "",
     `${bold("ready to serve client requests")} ${dim(`after ${Math.round(facts.startMs)} ms`)}. Next, in another terminal:`,
@@ -41,6 +42,15 @@ export function bannerText(facts: BannerFacts): string {
     "",
     "",
   ].join("\n");
+}
+
+/** Only where there are others: alone, there is nothing to say. */
+function clusterLine({ name, initialCluster, advertisePeerUrls }: ServerConfig): string[] {
+  if (initialCluster.length < 2) return [];
+  const places = advertisePeerUrls.join("  ");
+  return [
+    `  cluster  ${name}, one of ${initialCluster.length} members, which reach it at ${places}`,
+  ];
 }
 
 function style(on: number, off: number): (text: string) => string {

@@ -1,9 +1,10 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { Status, StatusError } from "../base/status.ts";
 import type { Program } from "../config/server-config.ts";
+import { MemberRemovedError } from "../server/member-removed.ts";
 import { runServer, type ServerIo, type StartServer } from "./server-command.ts";
 import { explainServerFailure } from "./server-failure.ts";
 
@@ -176,4 +177,34 @@ test("what the system refuses is put into words", () => {
   const bug = explainServerFailure(new TypeError("x is not a function"), "/data");
   expect(bug.hint).toContain("bug in Portal");
   expect(bug.stack).toContain("TypeError");
+});
+
+test("one of several members says whom it waits for, and a signal ends the wait", async () => {
+  vi.useFakeTimers();
+  try {
+    const argv = [
+      "--name=a",
+      "--initial-cluster=a=http://localhost:2380,b=http://b:1,b=http://c:1",
+    ];
+    const start: StartServer = (_config, _log, { signal }) =>
+      new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("gone"))));
+    const { end, io } = await run("portal", argv, start);
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(io.out).toContain("waiting for a quorum: looking for b at http://b:1 or http://c:1 ...");
+    io.listeners.get("SIGINT")?.();
+    expect(await end).toEqual({ exitCode: 0 });
+    expect(io.out).toContain("Portal has stopped");
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test("a member that the cluster removed ends in order and says where its data are", async () => {
+  const failure = Promise.reject(new MemberRemovedError());
+  failure.catch(() => undefined);
+  const { start, state } = starter({ failure });
+  const { end, io } = await run("portal", ["--data-dir=d"], start);
+  expect(await end).toEqual({ exitCode: 0 });
+  expect(io.out).toContain("permanently removed from the cluster");
+  expect(state.closed).toBe(1);
 });

@@ -21,6 +21,9 @@ export type StartServer = (
   options: { readonly signal: AbortSignal },
 ) => Promise<RunningServer>;
 
+/** A cluster that starts together is there sooner. */
+const waitingNoteMs = 3000;
+
 type Signal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
 /** The world as the server command sees it. */
@@ -79,12 +82,15 @@ export async function runServer(
     endsEarly = signal;
     starting.abort();
   });
+  const stopWaiting = sayWaiting(config, log, io);
   try {
     server = await start(config, log, { signal: starting.signal });
   } catch (error) {
     if (endsEarly) return end(endsEarly, config, log, io);
     if (error instanceof MemberRemovedError) return reportRemoval(error, config, log, io);
     return await reportFailure("failed to start", error, config, log, io);
+  } finally {
+    stopWaiting();
   }
   announce(server, config, log, io);
   const ended = await Promise.race([
@@ -97,6 +103,21 @@ export async function runServer(
     return reportRemoval(ended.failure, config, log, io);
   }
   return await reportFailure("the member can not go on", ended.failure, config, log, io);
+}
+
+/** One of several members is ready when enough of them run: whoever looks on is told whom it waits for. */
+function sayWaiting(config: ServerConfig, log: Logger, io: ServerIo): () => void {
+  const others = config.initialCluster.filter((member) => member.name !== config.name);
+  if (others.length === 0) return () => undefined;
+  const timer = setTimeout(() => {
+    const places = others.map(({ name, peerUrls }) => `${name} at ${peerUrls.join(" or ")}`);
+    if (config.log.isExplicit) {
+      log.named("cli/server").info("waiting for a quorum of the members", { others: places });
+    } else {
+      io.stdout.write(`waiting for a quorum: looking for ${places.join(", ")} ...\n`);
+    }
+  }, waitingNoteMs);
+  return () => clearTimeout(timer);
 }
 
 function signalled(io: ServerIo): Promise<Signal> {
