@@ -54,7 +54,8 @@ export const rateRows = [
   ]),
 ];
 
-function h2loadRow(id, title, goal, request, connections, streams) {
+/** Rates of one prepared request; `server.pids` are the processes whose CPU time counts, or `server.pid`. */
+export function h2loadRow(id, title, goal, request, connections, streams) {
   const load = (endpoint, count, latencies = false) =>
     h2load({ endpoint, request, connections, streams, count, latencies });
   return {
@@ -68,9 +69,9 @@ function h2loadRow(id, title, goal, request, connections, streams) {
         wholeCount(warmUp.rate * warmUpSeconds, connections),
       );
       const count = wholeCount(warm.rate * seconds, connections);
-      const cpuBefore = cpuSeconds(server.pid);
+      const cpuBefore = cpuOf(server);
       const { rate } = await load(server.endpoint, count);
-      const cpuMicros = ((cpuSeconds(server.pid) - cpuBefore) / count) * 1e6;
+      const cpuMicros = ((cpuOf(server) - cpuBefore) / count) * 1e6;
       const samples = wholeCount(Math.min(latencySamples, rate), connections);
       const { timesMs } = await load(server.endpoint, samples, true);
       return {
@@ -102,6 +103,10 @@ function benchmarkRow(id, title, goal, connections, clients, argsFor) {
       return { ...result, cpuMicros: (cpu / (result.rate * result.totalSeconds)) * 1e6 };
     },
   };
+}
+
+function cpuOf({ pid, pids = [pid] }) {
+  return pids.reduce((sum, each) => sum + cpuSeconds(each), 0);
 }
 
 /** At least one request on each connection, and the same number on all. */

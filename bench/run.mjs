@@ -1,6 +1,8 @@
 // `npm run bench`: Portal beside etcd 3.7.3 on this machine: the same flags, the same load generators, fsync
 // on, one after the other, three rounds, medians. Writes bench/RESULTS.md.
 //
+// Then three members of each: rates, failover, catching up.
+//
 //   npm run bench [-- --quick] [--only ROW,ROW] [--server etcd|portal] [--rounds N] [--out FILE]
 //
 // --quick: one round, two seconds a row, 100,000 keys; written to bench/.cache/quick.md.
@@ -12,6 +14,7 @@ import { binary } from "../test/interop/binaries.mjs";
 import { startEtcd, startPortal } from "../test/support/servers.mjs";
 import { ensureBuilt } from "../tools/build.mjs";
 import { formatDuration, root } from "../tools/support.mjs";
+import { clusterRateRows, clusterValueRows } from "./cluster-rows.mjs";
 import { requireH2load } from "./h2load.mjs";
 import { describeMachine } from "./machine.mjs";
 import { formatNumber, rateTable, valueTable } from "./report.mjs";
@@ -29,7 +32,8 @@ const { values: options } = parseArgs({
   },
 });
 
-const allIds = [...rateRows, ...valueRows].map((row) => row.id);
+const allRows = [...rateRows, ...valueRows, ...clusterRateRows, ...clusterValueRows];
+const allIds = allRows.map((row) => row.id);
 const only = options.only?.split(",");
 const unknown = only?.filter((id) => !allIds.includes(id)) ?? [];
 if (unknown.length > 0) {
@@ -42,11 +46,14 @@ const seconds = options.quick ? 2 : 5;
 const keys = options.quick ? 100_000 : 1_000_000;
 const wantedRates = rateRows.filter((row) => !only || only.includes(row.id));
 const wantedValues = valueRows.filter((row) => !only || only.includes(row.id));
+const wantedClusterRates = clusterRateRows.filter((row) => !only || only.includes(row.id));
+const wantedClusterValues = clusterValueRows.filter((row) => !only || only.includes(row.id));
 
 if (servers.includes("portal")) ensureBuilt();
 requireH2load();
 // Loaded after the build, since the client that it uses is part of it.
 const { measureFilledMember } = await import("./filled-member.mjs");
+const { measureCluster } = await import("./cluster.mjs");
 const tools = { benchmark: binary("benchmark"), etcdctl: binary("etcdctl"), etcd: binary("etcd") };
 const started = performance.now();
 const measurements = [];
@@ -60,6 +67,7 @@ for (let round = 1; round <= rounds; round += 1) {
     if (wantedValues.length > 0) await measureValues(server);
   }
 }
+await measureClusters();
 writeReport();
 
 function start(server, settings) {
@@ -89,6 +97,29 @@ async function measureValues(name) {
     const value = values[row.id];
     measurements.push({ row: row.id, server: name, value });
     say(`  ${row.title}: ${formatNumber(row.split ? value.total : value)} ${row.unit}`);
+  }
+}
+
+/** Failovers are counted within; the rest of a cluster takes minutes, so that its values are of one run. */
+async function measureClusters() {
+  for (let round = 1; round <= rounds; round += 1) {
+    const values = round === 1 ? wantedClusterValues : [];
+    if (wantedClusterRates.length + values.length === 0) return;
+    for (const kind of servers) {
+      say(`three members, round ${round} of ${rounds}: ${kind}`);
+      await measureCluster({
+        ...{ kind, tools, seconds, keys, values },
+        rates: wantedClusterRates,
+        samples: options.quick ? 5 : 20,
+        say: (text) => say(`  ${text}`),
+        found: (row, value) => {
+          measurements.push({ row, server: kind, value });
+          const text =
+            typeof value === "number" ? formatNumber(value) : `${formatNumber(value.rate)}/s`;
+          say(`  ${allRows.find(({ id }) => id === row).title}: ${text}`);
+        },
+      });
+    }
   }
 }
 
@@ -123,7 +154,7 @@ function writeReport() {
 function tablesText() {
   const parts = [
     `Measured on ${new Date().toISOString().slice(0, 10)}: ${rounds} round${rounds === 1 ? "" : "s"}, medians, ` +
-      "etcd 3.7.3 and Portal in turn, one member, fsync on, values of 256 bytes, " +
+      "etcd 3.7.3 and Portal in turn, fsync on, values of 256 bytes, " +
       "load generator on the same machine.",
     describeMachine()
       .map((line) => `- ${line}`)
@@ -134,6 +165,18 @@ function tablesText() {
     parts.push(
       `### A member with ${keys.toLocaleString("en-US")} keys`,
       valueTable(wantedValues, measurements),
+    );
+  }
+  if (wantedClusterRates.length > 0) {
+    parts.push(
+      "### Three members, CPU time of all together",
+      rateTable(wantedClusterRates, measurements),
+    );
+  }
+  if (wantedClusterValues.length > 0) {
+    parts.push(
+      `### Three members: failover; with ${keys.toLocaleString("en-US")} keys: catching up, snapshot, compaction`,
+      valueTable(wantedClusterValues, measurements),
     );
   }
   return parts.join("\n\n");
