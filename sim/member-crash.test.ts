@@ -25,4 +25,4 @@ it("one member loses nothing that it acknowledged, whenever the power goes", asy
   if (replayed) return;
   // The simulation is worth something only if all of this happens in it.
   for (const count of Object.values(total)) expect(count).toBeGreaterThan(seedsMax / 10);
-}, 60_000);
+}, 240_000);

@@ -75,11 +75,25 @@ export async function openState(
       opened = await openLog(folder, appliedOf(backend), options, dependencies);
     }
     await removeUnusedDatabases(databases, memberFolder);
+    if (opened.recovered.lastIndex === 0) {
+      const beginning = sameMember(folder, opened, await begin(options, dependencies));
+      return newState(beginning, databases, backend, opened.wal);
+    }
     return await restartedState(options, databases, backend, opened);
   } catch (error) {
     await backend.close();
     throw error;
   }
+}
+
+/** The last start made the log, and ended before anything was in it: the member begins as if there was none. */
+function sameMember(folder: string, { recovered }: OpenedLog, beginning: Beginning): Beginning {
+  const { nodeId, clusterId } = recovered;
+  if (nodeId === beginning.memberId && clusterId === beginning.clusterId) return beginning;
+  throw new StatusError(
+    Status.FAILED_PRECONDITION,
+    `Cannot open ${folder}: it was made for member ${nodeId.toString(16)} of cluster ${clusterId.toString(16)}, but the flags make member ${beginning.memberId.toString(16)} of cluster ${beginning.clusterId.toString(16)}. The log is empty: remove the data directory, or start with the flags of before.`,
+  );
 }
 
 type OpenedLog = Awaited<ReturnType<typeof Wal.open>>;

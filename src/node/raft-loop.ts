@@ -268,6 +268,8 @@ export class RaftLoop {
   #onLogFull(): boolean {
     if (!this.#handler.onLogFull()) return false;
     this.#raw.abandonUnstable();
+    // Nothing is left to do until something comes: a run now would only find the disk full again.
+    setImmediate(() => this.#handler.onTurnDone());
     return true;
   }
 
