@@ -141,7 +141,7 @@ export class Faults {
   #pause(machine: Machine): void {
     const { life } = machine;
     if (life.isPaused) return;
-    const ms = this.#random.float() * 3500;
+    const ms = this.#random.float() * this.#random.pick([600, 3500, 6000]);
     this.#world.story.note(machine.name, () => `is stopped for ${ms.toFixed(0)} ms`);
     life.pause();
     this.#world.queue.schedule(ms, () => {

@@ -1,7 +1,6 @@
 // One simulated machine and the member that runs on it: disk, databases and clock outlive the process; a process can
 // be killed, lose its power, be stopped for a while, be closed in order, and be started again.
 
-import { AssertionError } from "node:assert";
 import type { Random } from "../src/base/random.ts";
 import { MemoryDisk } from "../src/io/disk-memory.ts";
 import type { NamedMember } from "../src/node/bootstrap.ts";
@@ -186,7 +185,12 @@ export class Machine {
     this.failure = error;
     this.#end();
     this.databases.crash(false);
-    const isOurs = error instanceof AssertionError || !("code" in error || "cause" in error);
-    if (isOurs && error.name !== "WalFailedError") this.#parts.onBug(this, error);
+    if (isBug(error)) this.#parts.onBug(this, error);
   }
+}
+
+/** What disks and other members do to a member comes as a StatusError or as an error with a code or a cause. */
+function isBug(error: Error): boolean {
+  if ("code" in error || error.cause !== undefined) return false;
+  return error.message !== "no space for the log";
 }

@@ -54,7 +54,10 @@ export class MembershipChanges {
   startMissing(replica: MemberReplica): void {
     for (const { peerURLs } of replica.members()) {
       const machine = this.#world.machines.find(({ url }) => peerURLs.includes(url));
-      if (machine === undefined || machine.hasBegun) continue;
+      if (machine === undefined) continue;
+      // It was a member under another id before, and was added again.
+      if (machine.state === "removed") machine.wipe();
+      if (machine.hasBegun) continue;
       this.#startJoining(machine, replica);
     }
   }
@@ -64,8 +67,8 @@ export class MembershipChanges {
       "operator",
       () => `adds ${machine.name} as a ${isLearner ? "learner" : "voter"}`,
     );
-    machine.wipe();
     this.#watch(asked.addMember([machine.url], isLearner), () => {
+      machine.wipe();
       this.#startJoining(machine, asked);
     });
   }
@@ -114,8 +117,12 @@ export class MembershipChanges {
     return this.#world.machines.find(({ replica }) => replica?.isLeader)?.replica;
   }
 
+  /** Somebody who knows the cluster, and itself in it. */
   #anyone(): MemberReplica | undefined {
-    const running = this.#world.machines.filter(({ replica, isPaused }) => replica && !isPaused);
+    const running = this.#world.machines.filter(
+      ({ replica, isPaused }) =>
+        replica?.members().some(({ ID }) => ID === replica.memberId) && !isPaused,
+    );
     return running.length > 0 ? this.#random.pick(running).replica : undefined;
   }
 }
