@@ -17,6 +17,7 @@ const shortDisasters: readonly DisasterName[] = [
   "oneWayAtLeader",
   "pauseLeader",
   "slowDiskOfLeader",
+  "endAtFailpoint",
   "replaceMember",
   "killAll",
 ];

@@ -55,6 +55,8 @@ export interface Member {
   }): Promise<void>;
   waitUntilHealthy(timeoutMs?: number): Promise<void>;
   tryStatus(): Promise<MemberStatus | undefined>;
+  readonly hasFailpoints: boolean;
+  setFailpoint(name: string, term: string): Promise<void>;
   pause(): void;
   resume(): void;
   kill(): Promise<void>;

@@ -44,13 +44,13 @@ export class Cluster {
 
   /** Gives a member its ports, folder and proxy, without starting it. */
   async define(kind) {
-    const [port, peerPort, proxyPort] = await reservePorts(3);
+    const [port, peerPort, proxyPort, failpointPort] = await reservePorts(4);
     this.#defined += 1;
     const name = `m${this.#defined}`;
     const { hasProxies } = this.#options;
     if (hasProxies) await this.network.addProxy(name, proxyPort, peerPort);
     const member = new Member({
-      ...{ name, kind, port, peerPort },
+      ...{ name, kind, port, peerPort, failpointPort },
       peerUrl: `http://127.0.0.1:${hasProxies ? proxyPort : peerPort}`,
       dataDir: join(this.#folder, name),
       options: this.#options,
@@ -243,7 +243,11 @@ class Member {
       ...options.args,
       ...args,
     ];
-    const server = spawnServer({ name, command: words, env: options.env, port, dataDir });
+    const failpoints = this.hasFailpoints
+      ? { GOFAIL_HTTP: `127.0.0.1:${this.#facts.failpointPort}` }
+      : {};
+    const env = { ...failpoints, ...options.env };
+    const server = spawnServer({ name, command: words, env, port, dataDir });
     this.#server = server;
     server.exited.then((result) => {
       if (this.#server !== server) return;
@@ -281,6 +285,18 @@ class Member {
   /** The member's Status, or undefined when it does not answer within half a second. */
   tryStatus() {
     return this.client.call("status", {}, { timeoutMs: 500 }).catch(() => undefined);
+  }
+
+  /** Portal can be stopped, delayed and ended at named points; the real etcd has none. */
+  get hasFailpoints() {
+    return this.kind === "portal";
+  }
+
+  /** Switches a failpoint to a term, e.g. `sleep("30ms")`, `panic`, `off`. */
+  async setFailpoint(name, term) {
+    const url = `http://127.0.0.1:${this.#facts.failpointPort}/${name}`;
+    const response = await fetch(url, { method: "PUT", body: term });
+    if (response.status !== 204) throw new Error(`${name}: ${await response.text()}`);
   }
 
   pause() {

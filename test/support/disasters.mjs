@@ -3,6 +3,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 const clusterIsWholeMs = 30_000;
+const endings = [
+  ...["raftBeforeSave", "raftAfterSave", "walBeforeSync", "walAfterSync"],
+  ...["raftBeforeLeaderSend", "raftBeforeFollowerSend"],
+  ...["beforeStartDBTxn", "beforeCommit", "afterCommit", "beforeWritebackBuf", "afterWritebackBuf"],
+  ...["commitBeforePreCommitHook", "commitAfterPreCommitHook"],
+];
 
 export const disasters = {
   async killLeader(cluster, _random, lastsMs) {
@@ -32,8 +38,33 @@ export const disasters = {
   async pauseAll(cluster, _random, lastsMs) {
     await pauseFor(cluster.members, lastsMs);
   },
-  /** A disk that stalls, as the process sees it: it stands still again and again, 20 to 150 ms each time. */
+  /** Every write to the log takes 20 to 120 ms longer. The real etcd has no failpoint for it: it stalls instead. */
   async slowDiskOfLeader(cluster, random, lastsMs) {
+    const leader = await cluster.leader();
+    if (!leader.hasFailpoints) return disasters.stallLeader(cluster, random, lastsMs);
+    await leader.setFailpoint("raftBeforeSave", `sleep("${random.between(20, 120)}ms")`);
+    await sleep(lastsMs);
+    await leader.setFailpoint("raftBeforeSave", "off");
+  },
+  async slowDiskOfFollower(cluster, random, lastsMs) {
+    const follower = await cluster.follower();
+    if (!follower.hasFailpoints) return pauseFor([follower], lastsMs);
+    await follower.setFailpoint("raftAfterSave", `sleep("${random.between(50, 400)}ms")`);
+    await sleep(lastsMs);
+    await follower.setFailpoint("raftAfterSave", "off");
+  },
+  /** One member ends, as by kill -9, at a place of chance: before or after it has written, sent, flushed. */
+  async endAtFailpoint(cluster, random, lastsMs) {
+    const member = random.pick(cluster.members);
+    if (!member.hasFailpoints) return killFor([member], lastsMs);
+    await member.setFailpoint(random.pick(endings), "panic");
+    const end = performance.now() + lastsMs * 2;
+    while (member.isRunning && performance.now() < end) await sleep(10);
+    // Not every place is passed in this time.
+    await killFor([member], 0);
+  },
+  /** It stands still again and again, 20 to 150 ms each time. */
+  async stallLeader(cluster, random, lastsMs) {
     const leader = await cluster.leader();
     const end = performance.now() + lastsMs;
     while (performance.now() < end) {
