@@ -352,13 +352,14 @@ export class MemberReplica implements Replica {
     await this.#log.close();
   }
 
-  /** False: it may work later. Alone there is nobody to wait for; else a leader or a quorum may come back. */
+  /** False: it may work later, since a leader or a quorum may come back, or it was in a snapshot, unnoticed. */
   #proposeOnce(field: CommandField, message: Uint8Array): Promise<boolean> {
     const failed = (error: unknown) => {
       if (this.#failure || this.#closing || this.#loop.isAlone) throw error;
       return false;
     };
-    return this.proposeAsync(field, message).then(() => true, failed);
+    const outcome = this.proposeAsync(field, message).then(() => true, failed);
+    return Promise.race([outcome, this.#snapshots.nextInstalled().then(() => false)]);
   }
 
   /** Alone, everything under way gets its outcome; else it may depend on others, who are not waited for long. */

@@ -49,6 +49,7 @@ export class SnapshotExchange {
   #sequence = 0;
   /** Received and not yet taken over by the core, by index. */
   readonly #received = new Map<number, string>();
+  readonly #installWaiters: (() => void)[] = [];
   #isClosed = false;
 
   constructor(parts: SnapshotExchangeParts) {
@@ -128,8 +129,16 @@ export class SnapshotExchange {
       if (older < index) this.#removeReceived(older);
     }
     this.#received.delete(index);
+    for (const resolve of this.#installWaiters.splice(0)) resolve();
     await disk.remove(path);
     await failpoints.raftAfterWALRelease?.reach();
+  }
+
+  /** Resolves when the member has gone over to a received state, the next time that it does. */
+  nextInstalled(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#installWaiters.push(resolve);
+    });
   }
 
   #removeReceived(index: number): void {
