@@ -96,7 +96,14 @@ function hintFor(error: PortalError): string | undefined {
     case "unimplemented":
       return "the server does not offer this call";
     case "deadlineExceeded":
-      return "the server is there and slow: try a longer --command-timeout, e.g. 30s";
+      return "the server is there, but slow or without a quorum: see `portal cluster health`";
+    case "timeout":
+    case "timeoutDueToLeaderFail":
+    case "timeoutDueToConnectionLost":
+    case "noLeader":
+      return "too few members may be reachable: see `portal cluster health`";
+    case "notSupportedForLearner":
+      return "ask another member; a learner serves `portal get --consistency=s` alone";
     default:
       return undefined;
   }
