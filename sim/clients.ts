@@ -95,17 +95,20 @@ export class Caller {
       done(outcome);
     };
     const timer = queue.schedule(timeoutMs, () => finish({ kind: "unknown", reason: "no answer" }));
+    const { life } = machine;
     const answer = (outcome: Outcome): void => {
       queue.schedule(hopMs, () => finish(outcome));
     };
-    const { life } = machine;
+    const answerAlive = (outcome: Outcome): void => {
+      if (!life.isOver) answer(outcome);
+    };
     queue.schedule(hopMs, () => {
       if (life.isOver || machine.replica === undefined) {
         answer({ kind: "refused", reason: "not running" });
         return;
       }
       life.deliver(() => {
-        if (machine.replica) perform(machine.replica, action, answer);
+        if (machine.replica) perform(machine.replica, action, answerAlive);
       });
     });
   }

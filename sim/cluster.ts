@@ -245,7 +245,10 @@ class Cluster {
     const leader = this.#leader();
     if (leader === undefined) {
       // Whoever was added may be the voter that is missing.
-      for (const machine of this.machines) if (machine.starts > 0) machine.start();
+      for (const { replica } of this.machines) {
+        const knows = replica?.members().some(({ ID }) => ID === replica.memberId);
+        if (replica && knows) this.#changes.startMissing(replica);
+      }
       return "there is no leader";
     }
     this.#changes.startMissing(leader);

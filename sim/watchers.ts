@@ -7,9 +7,12 @@ import type { MemberReplica } from "../src/node/replica.ts";
 import type { EventSeen, WatchSeen } from "./checkers/history.ts";
 import type { ClientWorld } from "./clients.ts";
 import { bytes, decodeWatchEvent } from "./requests.ts";
+import type { ProcessLife } from "./world/process-life.ts";
 
 interface Connection {
   readonly replica: MemberReplica;
+  /** Of the process that it leads to: what is left of one that is gone says nothing any more. */
+  readonly life: ProcessLife;
   watcher: Watcher | undefined;
 }
 
@@ -69,12 +72,12 @@ export class WatchClient {
         this.name,
         () => `watches at ${machine.name} from revision ${this.#nextRevision} on`,
       );
-      this.#connect(machine.replica as MemberReplica);
+      this.#connect(machine.replica as MemberReplica, machine.life);
     });
   }
 
-  #connect(replica: MemberReplica): void {
-    const connection: Connection = { replica, watcher: undefined };
+  #connect(replica: MemberReplica, life: ProcessLife): void {
+    const connection: Connection = { replica, life, watcher: undefined };
     this.#connection = connection;
     const { rangeEnd } = this.#range;
     const spec = {
@@ -86,7 +89,7 @@ export class WatchClient {
   }
 
   #sink(connection: Connection): WatchSink {
-    const isCurrent = () => this.#connection === connection;
+    const isCurrent = () => this.#connection === connection && !connection.life.isOver;
     return {
       deliver: (run, from, to) => {
         if (!isCurrent()) return true;

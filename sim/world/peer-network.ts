@@ -34,6 +34,7 @@ type Parcel = (to: NetworkedMachine) => void;
 export type MessageTap = (message: Message, fate: string) => void;
 
 const snapshotTimeoutMs = 3000;
+const dialMs = 500;
 
 export class PeerNetwork {
   readonly network: Network<string, Parcel>;
@@ -163,6 +164,28 @@ export class SimulatedTransport implements Transport {
 
   start(handler: TransportHandler): void {
     this.#handler = handler;
+    this.#dial();
+  }
+
+  /** Streams are opened again and again; whoever answers tells a removed member that it is one. */
+  #dial(): void {
+    this.#world.queue.schedule(dialMs, () => {
+      if (this.#life.isOver) return;
+      this.#dial();
+      if (this.#life.isPaused) return;
+      for (const peer of this.#peers.values()) {
+        this.#world.send(this.#machine.name, peer, (to) => {
+          this.#world.transportOf(to.name)?.dialled(this.memberId, this.#machine.name);
+        });
+      }
+    });
+  }
+
+  dialled(by: bigint, from: string): void {
+    if (this.#life.isOver || this.#handler?.isRemoved(by) !== true) return;
+    this.#world.send(this.#machine.name, from, (to) => {
+      this.#world.transportOf(to.name)?.gone(by);
+    });
   }
 
   send(messages: readonly Message[]): void {
