@@ -1,11 +1,12 @@
 // etcd's own robustness suite, as its authors ship it: clients load clusters of one and three members while it
 // kills, parts, slows and replaces them, or stops them at a failpoint; then it holds every answer against the logs.
 //
-//   node test/interop/robustness.mjs [--etcd] [--run PATTERN] [--keep]
+//   node test/interop/robustness.mjs [--etcd] [--run PATTERN] [--count N] [--keep] [--verbose]
 //
-// --etcd: on the real etcd, without the tests that need failpoints. --keep: leaves the suite's output and what
-// it saved. The suite uses fixed ports from 12381 on, so only one can run on a machine at a time.
-import { execFileSync } from "node:child_process";
+// --etcd: on the real etcd, without the tests that need failpoints. --count: so many times, since it draws what it
+// does. --keep: leaves the suite's output and what it saved. The suite uses fixed ports from 12381 on; where
+// that is allowed it runs in a network of its own, so that nobody else can have them.
+import { execFileSync, spawnSync } from "node:child_process";
 import { createWriteStream, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -16,10 +17,13 @@ import { binary } from "./binaries.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const limitMs = 14 * 60_000;
+/** A network with nothing but a loopback of its own; then the words that follow are run. */
+const ownNetwork = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$0" "$@"'];
 const { values: options } = parseArgs({
   options: {
     etcd: { type: "boolean", default: false },
     run: { type: "string", default: "." },
+    count: { type: "string", default: "1" },
     keep: { type: "boolean", default: false },
     verbose: { type: "boolean", default: false },
   },
@@ -48,10 +52,13 @@ async function runSuite() {
   const goFolder = join(here, "go/robustness");
   const list = ["list", "-m", "-f", "{{.Dir}}", "go.etcd.io/etcd/tests/v3"];
   const suite = execFileSync("go", list, { cwd: goFolder, encoding: "utf8" }).trim();
+  const [command, ...before] = [...(hasOwnNetwork() ? ownNetwork : []), binary("robustness.test")];
   const child = spawnTogether(
-    binary("robustness.test"),
+    command,
     [
+      ...before,
       "-test.v",
+      `-test.count=${options.count}`,
       `-test.run=${options.run}`,
       ...(options.etcd ? [`-test.skip=/${needsFailpoints}`] : []),
       `-bin-dir=${programs}`,
@@ -86,6 +93,11 @@ async function runSuite() {
   child.endAll();
   await new Promise((resolve) => log.end(resolve));
   return found;
+}
+
+function hasOwnNetwork() {
+  const [command, ...words] = [...ownNetwork, "true"];
+  return spawnSync(command, words, { stdio: "ignore" }).status === 0;
 }
 
 function report(tests) {
