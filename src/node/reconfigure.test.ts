@@ -171,6 +171,14 @@ test("a removal must leave a quorum that runs and is connected", async () => {
   ]);
 });
 
+test("the last voter stays, also without strict checks", async () => {
+  const world = new World([{ ID: 1n }, { ID: 2n, isLearner: true }], false);
+  expect(await refusal(world.reconfigurer.removeMember(1n))).toEqual(
+    EtcdErrors.notEnoughStartedMembers,
+  );
+  expect(await refusal(world.reconfigurer.removeMember(2n))).toBeUndefined();
+});
+
 test("new URLs are proposed as they are", async () => {
   const world = new World([{ ID: 1n }]);
   await world.reconfigurer.updateMember(1n, ["b", "a"]);

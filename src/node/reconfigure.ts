@@ -91,10 +91,13 @@ export class Reconfigurer {
   }
 
   removeMember(id: bigint): Promise<void> {
-    const refusal = () =>
-      this.#options.strict
-        ? refuseRemoval(this.#view(), this.#parts.membership.get(id), id)
-        : undefined;
+    const { membership } = this.#parts;
+    const refusal = () => {
+      if (this.#options.strict) return refuseRemoval(this.#view(), membership.get(id), id);
+      // Even so, what nobody votes for any more is never to be had again.
+      const isLast = membership.voters().every((voter) => voter.ID === id);
+      return isLast ? EtcdErrors.notEnoughStartedMembers : undefined;
+    };
     return this.#change(refusal, { type: ConfChangeKind.removeNode, nodeId: id });
   }
 
