@@ -89,6 +89,19 @@ test("what does not hold is refused with etcd's words and names nobody to the co
   expect(membership.validate(change(updateNode, 1n, { urls: ["http://m1:1"] }))).toBeUndefined();
 });
 
+test("the last one with a vote stays, whatever is asked for", () => {
+  const membership = threeMembers();
+  const learner = change(addLearnerNode, 4n, { urls: ["http://m4:1"], learner: true });
+  membership.applyConfChange(learner);
+  for (const id of [1n, 2n]) membership.applyConfChange(change(removeNode, id));
+  const last = membership.applyConfChange(change(removeNode, 3n));
+  expect(last).toMatchObject({
+    refusal: EtcdErrors.notEnoughStartedMembers,
+    change: { nodeId: 0n },
+  });
+  expect(membership.applyConfChange(change(removeNode, 4n)).refusal).toBeUndefined();
+});
+
 test("more learners are let in where the settings say so", () => {
   const membership = new Membership(undefined, { maxLearners: 2 });
   for (const id of [1n, 2n]) {

@@ -155,7 +155,11 @@ export class Membership {
         return isLearner ? this.refuseLearners(1) : undefined;
       }
       case ConfChangeType.ConfChangeRemoveNode:
-        return member ? undefined : EtcdErrors.memberNotFound;
+        if (!member) return EtcdErrors.memberNotFound;
+        // Without anybody to vote there would be no cluster, nor a way back to one.
+        return !member.isLearner && this.voters().length === 1
+          ? EtcdErrors.notEnoughStartedMembers
+          : undefined;
       case ConfChangeType.ConfChangeUpdateNode:
         if (!member) return EtcdErrors.memberNotFound;
         return this.#usesOneOf(contextOf(change).peerUrls, id)
