@@ -21,14 +21,19 @@ export class Chaos {
   readonly checker = new SafetyChecker();
   readonly #random: Random;
   #network: Message[] = [];
-  #isStormy = false;
+  /** For how many steps a kind of weather lasts, on average. */
+  readonly #weatherSteps: number;
   #lossRate = 0;
+  #crashRate = 0;
+  readonly #slowDisks = new Set<bigint>();
+  readonly #slowAppliers = new Set<bigint>();
   /** Who hears whom: members of the same part. */
   #part = new Map<bigint, number>();
   #proposed = 0;
 
   constructor(seed: number) {
     this.#random = new Random(seed);
+    this.#weatherSteps = this.#random.pick([300, 1_500, 4_000]);
     const settings = this.#settings();
     const ids = [1n, 2n, 3n, 4n, 5n];
     const voters = ids.slice(0, this.#random.pick([1, 3, 3, 4, 5]));
@@ -57,7 +62,7 @@ export class Chaos {
   /** Random steps, more and less wild by turns. */
   run(steps: number): void {
     for (let i = 0; i < steps; i++) {
-      if (i % 300 === 0) this.#changeWeather();
+      if (this.#random.chance(1 / this.#weatherSteps)) this.#changeWeather();
       this.#step();
     }
   }
@@ -66,6 +71,8 @@ export class Chaos {
   heal(): void {
     this.#lossRate = 0;
     this.#part.clear();
+    this.#slowDisks.clear();
+    this.#slowAppliers.clear();
     for (const member of this.members) if (!member.isUp) this.#restart(member);
     for (let round = 0; round < maxFairRounds; round++) {
       if (round % 200 === 0) this.#propose(this.#leader() ?? this.#random.pick(this.members));
@@ -88,11 +95,20 @@ export class Chaos {
   /** Calm at times: a group that is never let alone elects and commits next to nothing. */
   #changeWeather(): void {
     const random = this.#random;
-    this.#isStormy = random.chance(0.5);
-    this.#lossRate = this.#isStormy ? random.pick([0.02, 0.1, 0.4]) : 0;
+    const isStormy = random.chance(0.6);
+    this.#lossRate = isStormy ? random.pick([0, 0.02, 0.1, 0.4]) : 0;
+    this.#crashRate = isStormy ? random.pick([0, 0.002, 0.01]) : 0;
     this.#part.clear();
-    if (this.#isStormy && random.chance(0.5)) {
-      for (const { id } of this.members) this.#part.set(id, random.below(2));
+    this.#slowDisks.clear();
+    this.#slowAppliers.clear();
+    if (!isStormy) return;
+    const isDivided = random.chance(0.6);
+    for (const { id, raft } of this.members) {
+      // Most go on without the leader, which may not notice.
+      const isLeader = raft.role === "leader";
+      if (isDivided) this.#part.set(id, isLeader || random.chance(0.35) ? 1 : 0);
+      if (random.chance(0.2)) this.#slowDisks.add(id);
+      if (random.chance(0.2)) this.#slowAppliers.add(id);
     }
   }
 
@@ -100,36 +116,37 @@ export class Chaos {
     const random = this.#random;
     const member = random.pick(this.members);
     if (!member.isUp) {
-      if (random.chance(this.#isStormy ? 0.03 : 0.3)) this.#restart(member);
+      if (random.chance(0.05)) this.#restart(member);
+      return;
+    }
+    if (random.chance(this.#crashRate)) {
+      member.crash();
       return;
     }
     const dice = random.below(1000);
     if (dice < 350) this.#deliverSome(random.between(1, 4));
-    else if (dice < 750) this.#work(member);
+    else if (dice < 720) this.#work(member);
     else if (dice < 830) member.raft.tick();
-    else if (dice < 900) this.#propose(member);
+    else if (dice < 900) this.#propose(random.chance(0.5) ? (this.#leader() ?? member) : member);
     else if (dice < 940) this.#read(member);
     else if (dice < 965) this.#proposeConfChange(this.#leader() ?? member);
     else if (dice < 970) member.raft.transferLeader(random.pick(this.members).id);
     else if (dice < 980) member.compact();
-    else if (this.#isStormy) this.#disturb(member);
-    if (member.isUp) this.checker.observe(member);
-  }
-
-  #disturb(member: TestMember): void {
-    const dice = this.#random.below(4);
-    if (dice === 0) member.raft.forgetLeader();
-    else if (dice === 1) member.raft.campaign();
-    else member.crash();
+    else if (dice < 982) member.raft.campaign();
+    else if (dice < 984) member.raft.forgetLeader();
+    this.checker.observe(member);
   }
 
   /** One of the things that a member has to do. */
   #work(member: TestMember): void {
-    const { raft, appendWork, applyWork } = member;
+    const { id, raft, appendWork, applyWork } = member;
+    const isWorkedOff = (slow: ReadonlySet<bigint>) => !slow.has(id) || this.#random.chance(0.03);
     const tasks: (() => void)[] = [];
     if (raft.hasReady()) tasks.push(() => this.#send(member.handleReady()));
-    if (appendWork.length > 0) tasks.push(() => this.#send(member.writeNext()));
-    if (applyWork.length > 0) tasks.push(() => member.applyNext());
+    if (appendWork.length > 0 && isWorkedOff(this.#slowDisks))
+      tasks.push(() => this.#send(member.writeNext()));
+    if (applyWork.length > 0 && isWorkedOff(this.#slowAppliers))
+      tasks.push(() => member.applyNext());
     if (tasks.length === 0) return;
     this.#random.pick(tasks)();
     this.checker.observe(member);
