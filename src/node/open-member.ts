@@ -76,7 +76,7 @@ export interface OpenedMember {
 
 /** Entries that wait for a quorum may take this much beside what was just appended. */
 const messageBytesMax = 1024 * 1024;
-const inflightMessagesMax = 512;
+const inflightMessagesMax = 128;
 const inflightBytesMax = 64 * 1024 * 1024;
 
 /** Opens the member and replays its log; it takes requests then, and is ready once it is published. */
