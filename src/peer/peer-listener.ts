@@ -67,6 +67,8 @@ export class PeerListener {
    * handshake is a request all the same.
    */
   readonly #undecided = new WeakMap<Socket, Promise<boolean>>();
+  /** All of them, also those whose handshake is under way, which the server does not count as connections. */
+  readonly #sockets = new Set<Socket>();
   #tls: PeerListenTls | undefined;
 
   private constructor(options: PeerListenOptions) {
@@ -91,6 +93,10 @@ export class PeerListener {
             onRequest,
           );
     this.#http.maxConnections = connectionsMax;
+    this.#http.on("connection", (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once("close", () => this.#sockets.delete(socket));
+    });
     this.#http.on("secureConnection", (socket: TLSSocket) => this.#admit(socket));
     this.#http.on("tlsClientError", (error: Error, socket: TLSSocket) => {
       this.#log.warn("rejected connection on peer endpoint", {
@@ -134,6 +140,7 @@ export class PeerListener {
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
     this.#http.closeAllConnections();
+    for (const socket of this.#sockets) socket.destroy();
     await closed;
   }
 

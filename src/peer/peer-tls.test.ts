@@ -1,9 +1,10 @@
+import { connect } from "node:net";
 import { afterEach, beforeAll, expect, test } from "vitest";
 import { silentLogger } from "../base/log.ts";
 import type { Clock } from "../io/clock.ts";
 import { MessageType } from "../raft/message.ts";
 import { CertificateWatch } from "./certificate-watch.ts";
-import type { PeerListenTls } from "./index.ts";
+import { PeerListener, type PeerListenTls } from "./index.ts";
 import { aMessage } from "./testing/any-message.ts";
 import { makeCertificate, type Pair } from "./testing/certificates.ts";
 import { isConnected, startMember, type TestMember, until } from "./testing/rig.ts";
@@ -150,4 +151,21 @@ test("changed files are loaded once; ones that can not be used change nothing", 
   for (version = 2; version <= 4; version++) await tick();
   expect(applied).toEqual([2, 4]);
   watch.close();
+});
+
+test("a handshake that is under way does not keep a listener from closing", async () => {
+  const listener = await PeerListener.open({
+    host: "127.0.0.1",
+    tls: listenTls(ours, [ours]),
+    server: undefined,
+    log: silentLogger,
+  });
+  const silent = connect(listener.port, "127.0.0.1");
+  silent.on("error", () => undefined);
+  const gone = new Promise((resolve) => silent.once("close", resolve));
+  await new Promise((resolve) => silent.once("connect", resolve));
+  // The server has it as well.
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await listener.close();
+  await gone;
 });
