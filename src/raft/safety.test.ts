@@ -4,7 +4,7 @@
 import { describe, expect, it } from "vitest";
 import { Chaos } from "./testing/chaos.ts";
 
-const seeds = 40;
+const seeds = 25;
 const steps = 8_000;
 
 describe("a group under random schedules", () => {
@@ -24,6 +24,6 @@ describe("a group under random schedules", () => {
     }
     // Schedules under which nothing gets done would prove nothing.
     expect(reads).toBeGreaterThan(1_000);
-    expect(commits).toBeGreaterThan(5_000);
+    expect(commits).toBeGreaterThan(3_000);
   });
 });
