@@ -203,6 +203,8 @@ export class RaftLoop {
   }
 
   #handle(ready: Ready): void {
+    // Also when there is nobody to send to.
+    if (this.#raw.role === "leader") failpoints.raftBeforeLeaderSend?.reachNow();
     if (ready.softState !== undefined) this.#handler.onSoftState(ready.softState);
     for (const { context, index } of ready.readStates) this.#reads.confirm(context, index);
     for (const message of ready.messages) {
@@ -258,8 +260,7 @@ export class RaftLoop {
 
   #flush(): void {
     if (this.#outgoing.length === 0) return;
-    if (this.#raw.role === "leader") failpoints.raftBeforeLeaderSend?.reachNow();
-    else failpoints.raftBeforeFollowerSend?.reachNow();
+    if (this.#raw.role !== "leader") failpoints.raftBeforeFollowerSend?.reachNow();
     const messages = this.#outgoing;
     this.#outgoing = [];
     this.#transport.send(messages);
