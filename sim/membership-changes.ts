@@ -36,7 +36,8 @@ export class MembershipChanges {
 
   change(): void {
     const asked = this.#anyone();
-    if (this.#isBusy || asked === undefined) return;
+    // Before the members have agreed on a version, none can join: as in etcd.
+    if (this.#isBusy || asked === undefined || asked.clusterVersion === "") return;
     const members = asked.members();
     const spare = this.#world.machines.filter(
       ({ url, state }) =>

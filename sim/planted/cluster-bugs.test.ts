@@ -29,7 +29,7 @@ describe("bugs planted in a cluster are found", () => {
         expect(needed, `not found within ${bug.seedsMax} seeds`).toBeDefined();
         expect((await runClusterSeed(needed as number)).violation).toBeUndefined();
       },
-      180_000,
+      600_000,
     );
   }
 });

@@ -93,41 +93,41 @@ class HeartbeatsCommitTooMuch extends RaftMember {
 }
 
 export const plantedRaftBugs: readonly PlantedRaftBug[] = [
-  { name: "a vote is forgotten at a restart", seedsMax: 400, memberClass: ForgetsItsVote },
+  { name: "a vote is forgotten at a restart", seedsMax: 600, memberClass: ForgetsItsVote },
   {
     name: "entries are acknowledged before they are durable",
-    seedsMax: 100,
+    seedsMax: 10,
     memberClass: AnswersBeforeItIsDurable,
   },
   {
     name: "votes are sent before they are durable",
-    seedsMax: 2000,
+    seedsMax: 10,
     memberClass: VotesBeforeItIsDurable,
   },
-  { name: "the log's sync is skipped", seedsMax: 20, memberClass: SkipsTheSync },
+  { name: "the log's sync is skipped", seedsMax: 30, memberClass: SkipsTheSync },
   {
     name: "a member loses changes of the configuration",
-    seedsMax: 100,
+    seedsMax: 50,
     memberClass: LosesMembershipChanges,
   },
   {
     name: "a snapshot carries the wrong index",
-    seedsMax: 20,
+    seedsMax: 30,
     memberClass: SnapshotsNameTheNextEntry,
   },
   {
     name: "the last entry is applied again after a restart",
-    seedsMax: 20,
+    seedsMax: 30,
     memberClass: AppliesTwiceAfterRestart,
   },
   {
     name: "heartbeats carry the leader's commit index",
-    seedsMax: 20,
+    seedsMax: 30,
     memberClass: HeartbeatsCommitTooMuch,
   },
   {
     name: "entries of earlier terms are committed by counting",
-    seedsMax: 2000,
+    seedsMax: 4000,
     plant: () =>
       replaceMethod(
         RaftLog,
@@ -164,7 +164,7 @@ export const plantedRaftBugs: readonly PlantedRaftBug[] = [
   },
   {
     name: "all rounds of reads share one context",
-    seedsMax: 2000,
+    seedsMax: 1500,
     plant: () =>
       replaceMethod(
         ReadOnly,
@@ -177,7 +177,7 @@ export const plantedRaftBugs: readonly PlantedRaftBug[] = [
   },
   {
     name: "a quorum is one member too small",
-    seedsMax: 20,
+    seedsMax: 50,
     plant: () =>
       replaceMethod(
         Tracker,
@@ -194,7 +194,7 @@ export const plantedRaftBugs: readonly PlantedRaftBug[] = [
   },
   {
     name: "a candidate with an older log gets votes",
-    seedsMax: 100,
+    seedsMax: 30,
     plant: () => replaceMethod(RaftLog, "isUpToDate", () => () => true),
   },
 ];

@@ -10,8 +10,9 @@ import type { Violation } from "../checkers/history.ts";
 import { CommittedLog, ElectionSafety, LogMatching } from "../checkers/raft-properties.ts";
 import { Story } from "../story.ts";
 import { EventQueue } from "../world/event-queue.ts";
-import { calmNetwork, Network } from "../world/network.ts";
+import { Network } from "../world/network.ts";
 import { describeMessage } from "./describe-message.ts";
+import { RaftFaults } from "./raft-faults.ts";
 import {
   contentOf,
   isMembershipEntry,
@@ -79,8 +80,8 @@ class RaftWorld implements RaftMemberWorld {
     transfers: 0,
   };
   violation: Violation | undefined;
-  readonly #network: Network<bigint, Message>;
-  readonly #members = new Map<bigint, RaftMember>();
+  readonly network: Network<bigint, Message>;
+  readonly members = new Map<bigint, RaftMember>();
   readonly #memberClass: RaftMemberClass;
   readonly #common: Omit<RaftMemberOptions, "id">;
   readonly #report = (violation: Violation): void => {
@@ -94,16 +95,16 @@ class RaftWorld implements RaftMemberWorld {
   readonly #states = new Map<number, string>();
   /** A leader that removes itself can leave others behind who still need its vote: safe, but not live. */
   readonly #leadersMayGo: boolean;
+  readonly #faults: RaftFaults;
   #proposals = 0;
   #isHealed = false;
-  #diskMaxMs = 5;
 
   constructor(seed: number, { isTold = false, memberClass = RaftMember }: RaftSeedOptions) {
     this.random = new Random(seed);
     const { random } = this;
     this.story = new Story(isTold, () => this.queue.nowMs);
     this.#memberClass = memberClass;
-    this.#network = new Network(this.queue, random.fork());
+    this.network = new Network(this.queue, random.fork());
     const modern = random.chance(0.7);
     this.#common = {
       electionTick: random.pick([5, 10]),
@@ -119,18 +120,20 @@ class RaftWorld implements RaftMemberWorld {
       stepDownOnRemoval: random.chance(0.5),
     };
     this.#leadersMayGo = random.chance(0.3);
-    const founders = Array.from({ length: random.pick([1, 2, 3, 3, 3, 5]) }, (_, i) =>
-      BigInt(i + 1),
-    );
+    const isStormy = random.chance(0.35);
+    const sizes = isStormy ? [3, 5, 5] : [1, 2, 3, 3, 3, 5];
+    const founders = Array.from({ length: random.pick(sizes) }, (_, i) => BigInt(i + 1));
     for (const id of founders) this.#addMember(id, founders);
+    this.#faults = new RaftFaults(this, isStormy);
   }
 
   run(): void {
-    for (const member of this.#members.values()) member.drain();
+    for (const member of this.members.values()) member.drain();
     this.#scheduleWork();
-    this.#scheduleFault();
+    this.#faults.schedule();
     if (!this.#runUntil(safetyMs)) return;
-    this.#heal();
+    this.#isHealed = true;
+    this.#faults.heal();
     const { checkQuorum, preVote } = this.#common;
     // Without either, nobody tells a leader of an earlier term that others have gone on.
     if ((checkQuorum || preVote) && !this.#leadersMayGo) this.#checkLiveness();
@@ -138,17 +141,18 @@ class RaftWorld implements RaftMemberWorld {
   }
 
   diskMs(): number {
-    return 0.1 + this.random.float() * this.#diskMaxMs;
+    return 0.1 + this.random.float() * this.#faults.diskMaxMs;
   }
 
   transmit(message: Message): void {
     this.#noteMessage(message);
-    const sent = this.#network.send(message.from, message.to, message);
+    const sent = this.network.send(message.from, message.to, message);
     this.story.note(`m${message.from}`, () => describeMessage(message, sent));
     if (sent === "cut" && this.random.chance(0.3)) {
-      this.#members.get(message.from)?.input((node) => node.reportUnreachable(message.to));
+      this.members.get(message.from)?.input((node) => node.reportUnreachable(message.to));
     }
     if (message.type === MessageType.snap) this.#reportSnapshot(message, sent === "sent");
+    this.#faults.strikeSender(message);
   }
 
   onApplied(member: RaftMember, entry: Entry): void {
@@ -224,8 +228,8 @@ class RaftWorld implements RaftMemberWorld {
 
   #addMember(id: bigint, founders: readonly bigint[]): RaftMember {
     const member = new this.#memberClass({ ...this.#common, id }, this, founders);
-    this.#members.set(id, member);
-    this.#network.attach(id, (message) => {
+    this.members.set(id, member);
+    this.network.attach(id, (message) => {
       if (member.isRunning) this.story.note(member.name, () => describeMessage(message, "arrived"));
       member.receive(message);
     });
@@ -244,7 +248,7 @@ class RaftWorld implements RaftMemberWorld {
   }
 
   #reportSnapshot(message: Message, isSent: boolean): void {
-    const sender = this.#members.get(message.from);
+    const sender = this.members.get(message.from);
     this.queue.schedule(this.random.between(1, 100), () =>
       sender?.input((node) => node.reportSnapshot(message.to, isSent && this.random.chance(0.9))),
     );
@@ -260,13 +264,16 @@ class RaftWorld implements RaftMemberWorld {
 
   #work(): void {
     const { random } = this;
-    const member = random.pick([...this.#members.values()]);
+    const all = [...this.members.values()];
+    // Often at somebody who believes to lead, rightly or not.
+    const leaders = all.filter(({ isRunning, node }) => isRunning && node.role === "leader");
+    const member = random.pick(leaders.length > 0 && random.chance(0.4) ? leaders : all);
     const dice = random.float();
     if (dice < 0.6) this.#propose(member);
     else if (dice < 0.9) this.#read(member);
     else if (dice < 0.96) this.#changeMembers();
     else {
-      const to = random.pick([...this.#members.keys()]);
+      const to = random.pick([...this.members.keys()]);
       this.counts.transfers++;
       this.story.note("world", () => `asks ${member.name} to hand over to m${to}`);
       member.input((node) => node.transferLeader(to));
@@ -303,7 +310,7 @@ class RaftWorld implements RaftMemberWorld {
   /** Also changes that make no sense now: the core must see to it that no harm comes of them. */
   #changeMembers(): void {
     const { random } = this;
-    const leader = [...this.#members.values()].find((m) => m.isRunning && m.node.role === "leader");
+    const leader = [...this.members.values()].find((m) => m.isRunning && m.node.role === "leader");
     if (leader === undefined) return;
     const { voters, learners } = leader.node.confState;
     const id = BigInt(random.between(1, 6));
@@ -314,7 +321,7 @@ class RaftWorld implements RaftMemberWorld {
     ];
     if (kinds.length === 0 || (id === leader.id && !this.#leadersMayGo)) return;
     const type = random.pick(kinds);
-    if (!this.#members.has(id)) this.#addMember(id, []);
+    if (!this.members.has(id)) this.#addMember(id, []);
     this.story.note("world", () => `asks ${leader.name} for change ${type} of m${id}`);
     const others = voters.filter(
       (voter) => voter !== id && (voter !== leader.id || this.#leadersMayGo),
@@ -337,110 +344,17 @@ class RaftWorld implements RaftMemberWorld {
     });
   }
 
-  #scheduleFault(): void {
-    this.queue.schedule(50 + this.random.float() * 800, () => {
-      if (this.#isHealed) return;
-      this.#fault();
-      this.#scheduleFault();
-    });
-  }
-
-  #fault(): void {
-    const { random } = this;
-    const ids = [...this.#members.keys()];
-    // Leaders are where it hurts.
-    const leader = random.chance(0.4) ? this.#leader() : undefined;
-    const member = leader ?? (this.#members.get(random.pick(ids)) as RaftMember);
-    switch (random.below(8)) {
-      case 0:
-      case 1:
-        return this.#crash(member);
-      case 2:
-        return this.#pause(member);
-      case 3:
-        return this.#cutOff(member, random.pick(["both", "in", "out"]));
-      case 4:
-        for (const id of random.shuffle([...ids]).slice(0, ids.length >> 1)) {
-          this.#cutOff(this.#members.get(id) as RaftMember, "both");
-        }
-        return;
-      case 5:
-        this.story.note("world", () => "the network is open again");
-        this.#network.heal();
-        return;
-      case 6:
-        this.#diskMaxMs = random.pick([1, 5, 50, 300]);
-        return;
-      default:
-        this.#network.conditions = {
-          delayMinMs: 0.2,
-          delayMaxMs: random.pick([2, 20, 150]),
-          loss: random.pick([0, 0.05, 0.3]),
-          duplicate: random.pick([0, 0.1, 0.3]),
-          straggle: random.pick([0, 0.1, 0.4]),
-        };
-        this.story.note("world", () => `network: ${JSON.stringify(this.#network.conditions)}`);
-    }
-  }
-
-  #crash(member: RaftMember): void {
-    if (!member.isRunning) return;
-    this.counts.crashes++;
-    this.story.note(member.name, () => "crashes");
-    member.crash();
-    this.queue.schedule(this.random.float() * 2000, () => this.#restart(member));
-  }
-
-  #restart(member: RaftMember): void {
-    if (member.isRunning || this.violation) return;
-    this.story.note(member.name, () => "starts again");
-    member.restart();
-  }
-
-  #pause(member: RaftMember): void {
-    if (!member.isRunning || member.life.isPaused) return;
-    const { life } = member;
-    this.story.note(member.name, () => "is stopped");
-    life.pause();
-    this.queue.schedule(this.random.float() * 2500, () => {
-      if (life.isOver || !life.isPaused) return;
-      this.story.note(member.name, () => "goes on");
-      life.resume();
-    });
-  }
-
-  #cutOff(member: RaftMember, which: "both" | "in" | "out"): void {
-    this.story.note("world", () => `${member.name} is cut off (${which})`);
-    for (const other of this.#members.keys()) {
-      if (other === member.id) continue;
-      if (which !== "in") this.#network.cut(member.id, other);
-      if (which !== "out") this.#network.cut(other, member.id);
-    }
-  }
-
-  #heal(): void {
-    this.story.note("world", () => "everything is healed");
-    this.#isHealed = true;
-    this.#network.heal();
-    this.#network.conditions = calmNetwork;
-    this.#diskMaxMs = 2;
-    for (const member of this.#members.values()) {
-      if (!member.isRunning) this.#restart(member);
-      else if (member.life.isPaused) member.life.resume();
-    }
-  }
-
   #checkLiveness(): void {
     const endMs = safetyMs + livenessMs;
     const text = "alive";
     while (this.queue.nowMs < endMs) {
       const limitMs = this.queue.nowMs + 500;
       if (!this.#runUntil(limitMs)) return;
-      const leader = this.#leader();
+      const leader = this.leader();
       if (leader === undefined) continue;
       const { voters, learners } = leader.confState;
       const isLevel = [...voters, ...learners].every(
-        (id) => (this.#members.get(id)?.appliedIndex ?? 0) >= leader.appliedIndex,
+        (id) => (this.members.get(id)?.appliedIndex ?? 0) >= leader.appliedIndex,
       );
       const hasSaidSo = this.#committed.lastIndex > 0 && leader.appliedTerm === leader.node.term;
       if (isLevel && hasSaidSo && leader.node.commit === leader.node.lastIndex) return;
@@ -460,19 +374,19 @@ class RaftWorld implements RaftMemberWorld {
    * refuses it. Raft as etcd has it is stuck then, for lack of a quorum rather than of safety.
    */
   #isHeldByWhoLeft(): boolean {
-    const members = [...this.#members.values()];
+    const members = [...this.members.values()];
     return members.some(({ id, node, confState }) => {
       const { voters, votersOutgoing } = confState;
       if (voters.length === 0 || voters.includes(id) || votersOutgoing.includes(id)) return false;
       return voters.every(
-        (voter) => (this.#members.get(voter)?.node.lastIndex ?? 0) < node.lastIndex,
+        (voter) => (this.members.get(voter)?.node.lastIndex ?? 0) < node.lastIndex,
       );
     });
   }
 
-  #leader(): RaftMember | undefined {
+  leader(): RaftMember | undefined {
     let best: RaftMember | undefined;
-    for (const member of this.#members.values()) {
+    for (const member of this.members.values()) {
       if (!member.isRunning || member.node.role !== "leader") continue;
       if (best === undefined || member.node.term > best.node.term) best = member;
     }
@@ -480,7 +394,7 @@ class RaftWorld implements RaftMemberWorld {
   }
 
   #describeMembers(): string {
-    return [...this.#members.values()]
+    return [...this.members.values()]
       .map(({ name, node, appliedIndex, confState }) => {
         const { role, term, commit, lastIndex } = node;
         return `${name} ${role} of term ${term}, log to ${lastIndex}, commit ${commit}, applied ${appliedIndex}, voters ${confState.voters.join()} learners ${confState.learners.join()}`;

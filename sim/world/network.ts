@@ -67,9 +67,14 @@ export class Network<Id, Parcel> {
     return this.#cuts.get(from)?.has(to) === true;
   }
 
+  /** All ways are open again, as bad as they are. */
+  open(): void {
+    this.#cuts.clear();
+  }
+
   /** All ways are open again, and the network is as it should be. */
   heal(): void {
-    this.#cuts.clear();
+    this.open();
     this.conditions = calmNetwork;
   }
 
