@@ -12,7 +12,7 @@ import { binary } from "./binaries.mjs";
 
 const seed = Number(process.env.PORTAL_TEST_SEED ?? 41);
 const kind = process.argv.includes("--etcd") ? "etcd" : "portal";
-const spoiledCopies = 12;
+const spoiledCopies = 6;
 const checks = createChecks("porcupine");
 
 const histories = [];
@@ -104,10 +104,14 @@ function spoiled(history, random) {
         other.returnedAt < call.invokedAt,
     );
     // An acknowledged write, and another one after it that was over before the read began.
-    const older = writes.find((write) =>
-      writes.some((later) => later.invokedAt > write.returnedAt && later !== write),
+    // A deletion would not do: another one may have come between.
+    const older = writes.find(
+      (write) =>
+        write.input.value !== undefined &&
+        write.input.value !== call.output.value &&
+        writes.some((later) => later.invokedAt > write.returnedAt),
     );
-    if (older && older.input.value !== call.output.value) candidates.push({ index, older });
+    if (older) candidates.push({ index, older });
   }
   const { index, older } = random.pick(candidates);
   const copy = [...history];
