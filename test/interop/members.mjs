@@ -301,10 +301,7 @@ class World {
   }
 
   async #learnIds(endpoints = this.#running().map((one) => one.client)) {
-    const { status, stdout } = await run(
-      ["member", "list", "-w", "json", "--consistency=s"],
-      endpoints,
-    );
+    const { status, stdout } = await run(["member", "list", "-w", "json"], endpoints);
     if (status !== 0) return;
     // Ids have more digits than a number holds.
     const text = stdout.replace(/"(ID|cluster_id|member_id)":(\d+)/g, '"$1":"$2"');
