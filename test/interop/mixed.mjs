@@ -248,7 +248,7 @@ async function lost(cluster, calls) {
     const { changes } = await readChangesSinceCompaction(member);
     const oldest = Math.min(...changes.keys());
     for (const { action, outcome } of calls) {
-      const [step] = action.kind === "write" ? action.then : [];
+      const [step] = action.kind === "write" ? action.success : [];
       if (step?.kind !== "put" || outcome.kind !== "ok" || !outcome.succeeded) continue;
       if (outcome.revision < oldest) continue;
       const [event] = changes.get(outcome.revision) ?? [];

@@ -100,7 +100,7 @@ export class RecordedLoad {
         if (kv === undefined) break;
         return { target: "value", key, equals: kv.value };
       }
-      const [step] = action.kind === "write" && outcome.succeeded ? action.then : [];
+      const [step] = action.kind === "write" && outcome.succeeded ? action.success : [];
       if (step?.kind === "put" && step.key === key) {
         return { target: "value", key, equals: step.value };
       }
@@ -109,9 +109,8 @@ export class RecordedLoad {
   }
 }
 
-function write(compares, step, otherwise = []) {
-  // biome-ignore lint/suspicious/noThenProperty: the history's word, and nobody awaits it.
-  return { kind: "write", compares, then: [step], otherwise };
+function write(compares, step, failure = []) {
+  return { kind: "write", compares, success: [step], failure };
 }
 
 async function perform(client, action) {
@@ -146,7 +145,7 @@ function hadNoEffect(action, error) {
   return action.kind === "read" || /ECONNREFUSED|No connection established/.test(error?.details);
 }
 
-function txnOf({ compares, then, otherwise }) {
+function txnOf({ compares, success, failure }) {
   return {
     compare: compares.map(({ target, key, equals }) => ({
       result: equal,
@@ -157,8 +156,8 @@ function txnOf({ compares, then, otherwise }) {
           ? { $case: "value", value: latin1(equals) }
           : { $case: "modRevision", value: BigInt(equals) },
     })),
-    success: then.map(operationOf),
-    failure: otherwise.map(operationOf),
+    success: success.map(operationOf),
+    failure: failure.map(operationOf),
   };
 }
 
@@ -233,7 +232,7 @@ export async function readChanges(member, startRevision = 2) {
 export function registerCalls(calls) {
   const keys = new Set(
     calls.flatMap(({ action }) =>
-      action.kind === "write" ? action.then.map(({ key }) => key) : [],
+      action.kind === "write" ? action.success.map(({ key }) => key) : [],
     ),
   );
   return calls.flatMap((call) => {
@@ -253,7 +252,7 @@ export function registerCalls(calls) {
           output: { kind: "value", value: kvs.find((kv) => kv.key === key)?.value },
         }));
     }
-    const [step] = action.then;
+    const [step] = action.success;
     const value = step.kind === "put" ? step.value : undefined;
     const isKnown = outcome.kind === "ok";
     if (action.compares.length === 0) {
