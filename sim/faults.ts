@@ -52,6 +52,8 @@ export class Faults {
     // Some kinds of fault, and the undoing of what cuts the network.
     this.#kinds = random.shuffle([...kinds]).slice(0, random.between(3, 9));
     this.#kinds.push("openNetwork");
+    if (random.chance(0.3)) this.#kinds.push("members", "members", "moveLeader");
+    if (random.chance(0.3)) this.#kinds.push("pause", "pause");
     this.#intervalMs = random.pick([400, 900, 2000]);
     this.#next();
   }

@@ -3,7 +3,7 @@
 
 import type { Random } from "../src/base/random.ts";
 import { MemoryDisk } from "../src/io/disk-memory.ts";
-import type { NamedMember } from "../src/node/bootstrap.ts";
+import type { NamedMember } from "../src/node/members/bootstrap.ts";
 import {
   type MemberDependencies,
   type MemberOptions,

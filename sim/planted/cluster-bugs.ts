@@ -5,9 +5,9 @@
 import { Lessor } from "../../src/lease/lessor.ts";
 import { metaKeys } from "../../src/mvcc/flush.ts";
 import { WatchHub } from "../../src/mvcc/watch-hub.ts";
+import { Proposals } from "../../src/node/loop/proposals.ts";
+import { ReadRounds } from "../../src/node/loop/read-rounds.ts";
 import type { MemberDependencies } from "../../src/node/open-member.ts";
-import { Proposals } from "../../src/node/proposals.ts";
-import { ReadRounds } from "../../src/node/read-rounds.ts";
 import { MemberReplica } from "../../src/node/replica.ts";
 import { MemberSnapshots } from "../../src/node/snapshot/member-snapshots.ts";
 import { type Message, MessageType } from "../../src/raft/message.ts";
@@ -180,7 +180,8 @@ export const plantedClusterBugs: readonly PlantedClusterBug[] = [
         "applyConfChange",
         (original) =>
           function (this: RawNode, change) {
-            const isRemoval = !("changes" in change) && change.type === 1;
+            const isRemoval =
+              "procedure" in change && change.changes.some(({ kind }) => kind === "remove");
             return isRemoval ? this.confState : original.call(this, change);
           },
       ),

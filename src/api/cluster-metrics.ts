@@ -1,7 +1,7 @@
 // Gives what a member counts about its part in the cluster etcd's names: leaders, rounds for reads, changes of
 // members, applied commands, snapshots.
 
-import type { AppliedKind } from "../node/apply-times.ts";
+import type { AppliedKind } from "../node/apply/apply-times.ts";
 import type { MemberMetrics } from "../node/member-metrics.ts";
 import { CommandField } from "../node/replica-types.ts";
 import type { HistogramSample, MetricRegistry, Sample } from "./metrics.ts";

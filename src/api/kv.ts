@@ -1,10 +1,10 @@
 // The KV service on bytes: checks a request, hands it to the replica with a ticket, and answers the call
 // whose ticket comes back. Reads are served here, straight from the store.
 
-import { rangeOptionsOf } from "../node/range-options.ts";
+import { rangeOptionsOf } from "../node/apply/range-options.ts";
+import { runReadOnlyTxn } from "../node/apply/txn.ts";
+import { writeTxnResponse } from "../node/apply/txn-result.ts";
 import { CommandField, type Replica } from "../node/replica-types.ts";
-import { runReadOnlyTxn } from "../node/txn.ts";
-import { writeTxnResponse } from "../node/txn-result.ts";
 import type { GrpcServer } from "../rpc/grpc/server.ts";
 import type { RawUnaryCall, RawUnaryHandler } from "../rpc/grpc/types.ts";
 import { decodeRequest } from "../wire/decode-request.ts";

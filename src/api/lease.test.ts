@@ -5,7 +5,7 @@ import { Lessor, type LessorOptions } from "../lease/lessor.ts";
 import type { Leadership } from "../node/leadership.ts";
 import { LeaseCalls } from "../node/lease-calls.ts";
 import { MemberMetrics } from "../node/member-metrics.ts";
-import { Membership } from "../node/membership.ts";
+import { Membership } from "../node/members/membership.ts";
 import { noPeerCalls } from "../node/no-peers.ts";
 import { CommandField, type TicketReceiver } from "../node/replica-types.ts";
 import type { GrpcServer } from "../rpc/grpc/server.ts";

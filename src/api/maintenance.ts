@@ -4,7 +4,7 @@
 import { failpoints } from "../base/failpoint.ts";
 import type { Logger } from "../base/log.ts";
 import { Status, StatusError } from "../base/status.ts";
-import { clusterVersionOf, downgradeTargetOf } from "../node/cluster-version.ts";
+import { clusterVersionOf, downgradeTargetOf } from "../node/members/cluster-version.ts";
 import { CommandField, type Replica } from "../node/replica-types.ts";
 import type { ServiceHandlers } from "../rpc/grpc/types.ts";
 import { EtcdErrors, toStatusError } from "../wire/errors.ts";

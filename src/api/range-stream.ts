@@ -3,7 +3,7 @@
 
 import { Status, StatusError } from "../base/status.ts";
 import type { RangeResult } from "../mvcc/range.ts";
-import { rangeOptionsOf } from "../node/range-options.ts";
+import { rangeOptionsOf } from "../node/apply/range-options.ts";
 import type { Replica } from "../node/replica-types.ts";
 import type { GrpcServer } from "../rpc/grpc/server.ts";
 import type { RawStreamCall, RawStreamHandler } from "../rpc/grpc/types.ts";

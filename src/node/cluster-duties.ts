@@ -1,14 +1,14 @@
 // What a member does for the cluster beside replicating: changes of members, leases for clients of other
 // members, the version that all agree on.
 
-import { VersionMonitor } from "./cluster-version.ts";
+import type { LoggedCommand } from "./apply/state-machine.ts";
 import type { Leadership } from "./leadership.ts";
 import { LeaseCalls } from "./lease-calls.ts";
 import { versionOfServer } from "./member-status.ts";
-import { type ConfChangeRequest, Reconfigurer } from "./reconfigure.ts";
+import { VersionMonitor } from "./members/cluster-version.ts";
+import { type ConfChangeRequest, Reconfigurer } from "./members/reconfigure.ts";
 import type { ReplicaOptions, ReplicaParts } from "./replica-options.ts";
 import type { Replica } from "./replica-types.ts";
-import type { LoggedCommand } from "./state-machine.ts";
 
 export interface ClusterDuties {
   readonly reconfigurer: Reconfigurer;

@@ -8,13 +8,13 @@ import type { Lessor } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { WatchHub } from "../mvcc/watch-hub.ts";
 import { AlarmRequest, LeaseCheckpointRequest, LeaseRevokeRequest } from "../wire/generated/rpc.ts";
-import { AlarmType } from "./alarm-set.ts";
-import { encodeConfState } from "./conf-state.ts";
-import type { Log, LogSnapshot } from "./log.ts";
+import { AlarmType } from "./apply/alarm-set.ts";
+import type { StateMachine } from "./apply/state-machine.ts";
+import type { Log, LogSnapshot } from "./loop/log.ts";
 import type { MemberMetrics } from "./member-metrics.ts";
+import { encodeConfState } from "./members/conf-state.ts";
 import type { ReplicaOptions, ReplicaParts } from "./replica-options.ts";
 import { CommandField, type Replica } from "./replica-types.ts";
-import type { StateMachine } from "./state-machine.ts";
 
 /** Leases that are ended in one tick. */
 const revokesPerTickMax = 200;

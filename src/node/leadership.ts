@@ -7,7 +7,7 @@ import type { PeerHealth } from "../peer/types.ts";
 import type { Role, SoftState } from "../raft/ready.ts";
 import { type EtcdError, EtcdErrors } from "../wire/errors.ts";
 import type { MemberMetrics } from "./member-metrics.ts";
-import type { Membership } from "./membership.ts";
+import type { Membership } from "./members/membership.ts";
 
 export interface LeadershipParts {
   readonly memberId: bigint;

@@ -8,8 +8,8 @@ import { EtcdErrors, toStatusError } from "../wire/errors.ts";
 import { LeaseCheckpointRequest } from "../wire/generated/rpc.ts";
 import type { Leadership } from "./leadership.ts";
 import type { MemberMetrics } from "./member-metrics.ts";
-import type { Membership } from "./membership.ts";
-import type { PeerCalls } from "./peer-calls.ts";
+import type { Membership } from "./members/membership.ts";
+import type { PeerCalls } from "./members/peer-calls.ts";
 import { CommandField, type Replica } from "./replica-types.ts";
 
 export interface LeaseCallsParts {

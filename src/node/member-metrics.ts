@@ -2,7 +2,7 @@
 // api/metrics publishes them under etcd's names. All times are in seconds, as Prometheus wants them.
 
 import { Counter, exponentialBounds, Histogram } from "../base/instruments.ts";
-import { ApplyTimes } from "./apply-times.ts";
+import { ApplyTimes } from "./apply/apply-times.ts";
 
 export class MemberMetrics {
   /** From handing a batch to the log until it is durable. */

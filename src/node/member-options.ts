@@ -8,7 +8,7 @@ import type { FolderLock } from "../io/folder-lock.ts";
 import type { PeerClient } from "../peer/peer-client.ts";
 import type { Transport } from "../peer/types.ts";
 import type { DatabaseFiles } from "../storage/database-files.ts";
-import type { BootstrapOptions } from "./bootstrap.ts";
+import type { BootstrapOptions } from "./members/bootstrap.ts";
 import type { ReplicaOptions } from "./replica-options.ts";
 
 export interface MemberOptions

@@ -2,7 +2,7 @@
 
 import type { Store } from "../mvcc/store.ts";
 import type { RawNode } from "../raft/raw-node.ts";
-import { AlarmType } from "./alarm-set.ts";
+import { AlarmType } from "./apply/alarm-set.ts";
 import type { Alarm, ReplicaStatus } from "./replica-types.ts";
 
 /** The etcd whose API and files these are. */

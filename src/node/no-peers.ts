@@ -4,8 +4,8 @@ import { Status, StatusError } from "../base/status.ts";
 import type { PeerClient } from "../peer/peer-client.ts";
 import type { PeerHealth, Transport } from "../peer/types.ts";
 import { EtcdErrors, toStatusError } from "../wire/errors.ts";
-import type { PeerCalls } from "./peer-calls.ts";
-import type { SnapshotFiles } from "./snapshot-files.ts";
+import type { PeerCalls } from "./members/peer-calls.ts";
+import type { SnapshotFiles } from "./snapshot/snapshot-files.ts";
 
 export class NoTransport implements Transport {
   start(): void {}

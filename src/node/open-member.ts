@@ -9,17 +9,17 @@ import { Lessor } from "../lease/lessor.ts";
 import { WatchHub } from "../mvcc/watch-hub.ts";
 import { LogStorage } from "../raft/log-storage.ts";
 import { RawNode } from "../raft/raw-node.ts";
+import { confStateOfStore, MetaKey, StateMachine } from "./apply/state-machine.ts";
 import { MemberMetrics } from "./member-metrics.ts";
 import type { MemberDependencies, MemberOptions } from "./member-options.ts";
-import { Membership } from "./membership.ts";
+import { Membership } from "./members/membership.ts";
+import { RemoteMembers } from "./members/remote-members.ts";
 import { NoTransport, noPeerCalls, noSnapshotFiles } from "./no-peers.ts";
 import { type OpenedState, openState } from "./open-state.ts";
-import { RemoteMembers } from "./remote-members.ts";
 import { MemberReplica } from "./replica.ts";
 import { MemberSnapshots } from "./snapshot/member-snapshots.ts";
-import { SnapshotExchange } from "./snapshot-exchange.ts";
-import type { SnapshotFiles } from "./snapshot-files.ts";
-import { confStateOfStore, MetaKey, StateMachine } from "./state-machine.ts";
+import { SnapshotExchange } from "./snapshot/snapshot-exchange.ts";
+import type { SnapshotFiles } from "./snapshot/snapshot-files.ts";
 
 export type { MemberDependencies, MemberOptions, TransportFacts } from "./member-options.ts";
 

@@ -11,16 +11,16 @@ import { type DatabaseFiles, LmdbFiles } from "../storage/database-files.ts";
 import { MemoryBackend } from "../storage/memory-backend.ts";
 import { Wal } from "../wal/wal.ts";
 import type { Member } from "../wire/generated/rpc.ts";
-import { type Beginning, beginMember } from "./bootstrap.ts";
-import { forceNewCluster } from "./force-new-cluster.ts";
-import { type Log, MemoryLog } from "./log.ts";
+import { appliedTermOf, confStateOfStore, MetaKey } from "./apply/state-machine.ts";
+import { type Log, MemoryLog } from "./loop/log.ts";
 import type { MemberDependencies, MemberOptions } from "./member-options.ts";
 import { versionOfServer } from "./member-status.ts";
-import { Membership } from "./membership.ts";
+import { type Beginning, beginMember } from "./members/bootstrap.ts";
+import { forceNewCluster } from "./members/force-new-cluster.ts";
+import { Membership } from "./members/membership.ts";
 import { noPeerClient, unreachable } from "./no-peers.ts";
 import { databasePath, finishInstall, removeUnusedDatabases } from "./snapshot/install-database.ts";
 import { removeLeftovers } from "./snapshot/snapshot-reader.ts";
-import { appliedTermOf, confStateOfStore, MetaKey } from "./state-machine.ts";
 
 export interface OpenedState {
   readonly memberId: bigint;

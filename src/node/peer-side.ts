@@ -4,9 +4,9 @@
 import type { Clock } from "../io/clock.ts";
 import type { Transport, TransportHandler } from "../peer/types.ts";
 import type { RawNode } from "../raft/raw-node.ts";
-import type { Membership, MembershipEffect } from "./membership.ts";
-import type { RaftLoop } from "./raft-loop.ts";
-import type { SnapshotExchange } from "./snapshot-exchange.ts";
+import type { RaftLoop } from "./loop/raft-loop.ts";
+import type { Membership, MembershipEffect } from "./members/membership.ts";
+import type { SnapshotExchange } from "./snapshot/snapshot-exchange.ts";
 import { Succession } from "./succession.ts";
 
 export interface PeerSideParts {

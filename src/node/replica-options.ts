@@ -8,12 +8,12 @@ import type { Transport } from "../peer/types.ts";
 import type { LogStorage } from "../raft/log-storage.ts";
 import type { RawNode } from "../raft/raw-node.ts";
 import type { HardState } from "../raft/types.ts";
-import type { Log } from "./log.ts";
+import type { StateMachine } from "./apply/state-machine.ts";
+import type { Log } from "./loop/log.ts";
 import type { MemberMetrics } from "./member-metrics.ts";
-import type { Membership } from "./membership.ts";
-import type { PeerCalls } from "./peer-calls.ts";
-import type { SnapshotExchange } from "./snapshot-exchange.ts";
-import type { StateMachine } from "./state-machine.ts";
+import type { Membership } from "./members/membership.ts";
+import type { PeerCalls } from "./members/peer-calls.ts";
+import type { SnapshotExchange } from "./snapshot/snapshot-exchange.ts";
 
 export interface ReplicaOptions {
   readonly clusterId: bigint;

@@ -10,7 +10,7 @@ import type { PeerHealth } from "../peer/types.ts";
 import type { RaftStatus } from "../raft/ready.ts";
 import type { Member, ResponseHeader } from "../wire/generated/rpc.ts";
 import type { MemberMetrics } from "./member-metrics.ts";
-import type { DowngradeInfo } from "./membership.ts";
+import type { DowngradeInfo } from "./members/membership.ts";
 import type { SnapshotReader } from "./snapshot/snapshot-reader.ts";
 
 /** Field numbers of InternalRaftRequest: which command a proposal carries. */

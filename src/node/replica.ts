@@ -12,21 +12,23 @@ import type { RaftStatus, SoftState } from "../raft/ready.ts";
 import type { Entry } from "../raft/types.ts";
 import { type EtcdError, EtcdErrors, toStatusError } from "../wire/errors.ts";
 import type { Member, ResponseHeader } from "../wire/generated/rpc.ts";
-import { AlarmType } from "./alarm-set.ts";
+import { AlarmType } from "./apply/alarm-set.ts";
+import { Quota } from "./apply/quota.ts";
+import type { StateMachine } from "./apply/state-machine.ts";
 import { type ClusterDuties, clusterDuties } from "./cluster-duties.ts";
 import { hastenFirstElection } from "./first-election.ts";
 import { handOver } from "./hand-over.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { Leadership } from "./leadership.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "./loop/log.ts";
+import { PromiseReceiver } from "./loop/promise-receiver.ts";
+import { RaftLoop } from "./loop/raft-loop.ts";
+import { Requests } from "./loop/requests.ts";
 import type { MemberMetrics } from "./member-metrics.ts";
 import { memberStatus, versionOfStorage } from "./member-status.ts";
-import type { DowngradeInfo, Membership, MembershipEffect } from "./membership.ts";
+import type { DowngradeInfo, Membership, MembershipEffect } from "./members/membership.ts";
+import type { ConfChangeRequest } from "./members/reconfigure.ts";
 import { type KnownPeer, PeerSide } from "./peer-side.ts";
-import { PromiseReceiver } from "./promise-receiver.ts";
-import { Quota } from "./quota.ts";
-import { RaftLoop } from "./raft-loop.ts";
-import type { ConfChangeRequest } from "./reconfigure.ts";
 import type { MemberAttributes, ReplicaOptions, ReplicaParts } from "./replica-options.ts";
 import type {
   Alarm,
@@ -35,10 +37,8 @@ import type {
   ReplicaStatus,
   TicketReceiver,
 } from "./replica-types.ts";
-import { Requests } from "./requests.ts";
+import type { SnapshotExchange } from "./snapshot/snapshot-exchange.ts";
 import type { SnapshotReader } from "./snapshot/snapshot-reader.ts";
-import type { SnapshotExchange } from "./snapshot-exchange.ts";
-import type { StateMachine } from "./state-machine.ts";
 
 const retryMs = 200;
 /** How long a stopping member waits for outcomes. */

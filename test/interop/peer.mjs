@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { clusterIdOf, memberIdOf } from "../../dist/src/node/identity.js";
+import { clusterIdOf, memberIdOf } from "../../dist/src/node/members/identity.js";
 import { MessageType } from "../../dist/src/raft/message.js";
 import { InternalRaftRequest } from "../../dist/src/wire/generated/raft_internal.js";
 import { createChecks } from "../support/checks.mjs";

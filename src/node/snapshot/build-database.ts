@@ -13,9 +13,8 @@ import { BboltFile } from "../../storage/bbolt/bbolt-file.ts";
 import { Lease } from "../../wire/generated/lease.ts";
 import type { Member } from "../../wire/generated/rpc.ts";
 import { memberJson } from "../../wire/member-json.ts";
-import { encodeConfState } from "../conf-state.ts";
-import type { SnapshotPoint } from "../snapshot-files.ts";
-import { MetaKey } from "../state-machine.ts";
+import { MetaKey } from "../apply/state-machine.ts";
+import { encodeConfState } from "../members/conf-state.ts";
 import { type MemberRows, type Row, readMemberRows } from "./member-rows.ts";
 import { Pace } from "./pace.ts";
 import {
@@ -29,6 +28,7 @@ import {
   memberKey,
   parseConfState,
 } from "./schema.ts";
+import type { SnapshotPoint } from "./snapshot-files.ts";
 
 export interface BuildDatabaseParts {
   readonly disk: Disk;

@@ -9,7 +9,6 @@ import type { Store } from "../../mvcc/store.ts";
 import type { Backend } from "../../storage/backend.ts";
 import type { DatabaseFiles } from "../../storage/database-files.ts";
 import { EtcdErrors, toStatusError } from "../../wire/errors.ts";
-import type { SnapshotPoint } from "../snapshot-files.ts";
 import { buildDatabase } from "./build-database.ts";
 import {
   buildDatabasePart,
@@ -17,6 +16,7 @@ import {
   installNextDatabase,
   openNextDatabase,
 } from "./install-database.ts";
+import type { SnapshotPoint } from "./snapshot-files.ts";
 
 export interface DatabaseInstallerParts {
   readonly clock: Clock;

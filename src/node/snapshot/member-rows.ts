@@ -3,8 +3,8 @@
 
 import { AlarmMember, type Member } from "../../wire/generated/rpc.ts";
 import { memberJson, parseChangeContext } from "../../wire/member-json.ts";
-import { AlarmSet } from "../alarm-set.ts";
-import { Membership } from "../membership.ts";
+import { AlarmSet } from "../apply/alarm-set.ts";
+import { Membership } from "../members/membership.ts";
 import {
   Bucket,
   ClusterRow,

@@ -12,8 +12,8 @@ import type { Store } from "../../mvcc/store.ts";
 import type { Backend } from "../../storage/backend.ts";
 import type { DatabaseFiles } from "../../storage/database-files.ts";
 import { EtcdErrors, toStatusError } from "../../wire/errors.ts";
-import type { SnapshotFiles, SnapshotPoint } from "../snapshot-files.ts";
 import { DatabaseInstaller } from "./database-installer.ts";
+import type { SnapshotFiles, SnapshotPoint } from "./snapshot-files.ts";
 import { FileSnapshotReader, type SnapshotReader } from "./snapshot-reader.ts";
 import { type DatabaseFileFacts, writeDatabaseFile } from "./write-database-file.ts";
 

@@ -7,11 +7,10 @@ import type { Disk } from "../../io/disk.ts";
 import { HistoryExport, readMarks, type StoreMarks } from "../../mvcc/export.ts";
 import type { BackendSnapshot, TableName } from "../../storage/backend.ts";
 import { type BboltBucket, BboltWriter } from "../../storage/bbolt/bbolt-writer.ts";
-import { AlarmSet } from "../alarm-set.ts";
-import { confStateOf, decodeConfState } from "../conf-state.ts";
-import { Membership } from "../membership.ts";
-import type { SnapshotFacts, SnapshotPoint } from "../snapshot-files.ts";
-import { MetaKey } from "../state-machine.ts";
+import { AlarmSet } from "../apply/alarm-set.ts";
+import { MetaKey } from "../apply/state-machine.ts";
+import { confStateOf, decodeConfState } from "../members/conf-state.ts";
+import { Membership } from "../members/membership.ts";
 import { memberRows, type Row } from "./member-rows.ts";
 import { Pace } from "./pace.ts";
 import {
@@ -23,6 +22,7 @@ import {
   MetaRow,
   storageVersion,
 } from "./schema.ts";
+import type { SnapshotFacts, SnapshotPoint } from "./snapshot-files.ts";
 
 export interface WriteDatabaseFileParts {
   /** Stays the caller's to close. */
