@@ -104,7 +104,7 @@ export const plantedClusterBugs: readonly PlantedClusterBug[] = [
   },
   {
     name: "a leader answers reads without asking a quorum",
-    seedsMax: 300,
+    seedsMax: 50,
     plant: () =>
       replaceMethod(
         MemberReplica,
@@ -131,7 +131,7 @@ export const plantedClusterBugs: readonly PlantedClusterBug[] = [
   },
   {
     name: "leases go on from their grant when the leader changes",
-    seedsMax: 100,
+    seedsMax: 50,
     plant: () =>
       replaceMethod(
         Lessor,
@@ -144,7 +144,7 @@ export const plantedClusterBugs: readonly PlantedClusterBug[] = [
   },
   {
     name: "a leader that was replaced ends leases through its successor",
-    seedsMax: 500,
+    seedsMax: 1000,
     plant: () => replaceMethod(Proposals, "forgetDuties", () => () => {}),
   },
   {
@@ -154,12 +154,12 @@ export const plantedClusterBugs: readonly PlantedClusterBug[] = [
   },
   {
     name: "watches skip what a snapshot brings",
-    seedsMax: 200,
+    seedsMax: 50,
     plant: () => replaceMethod(WatchHub, "adopt", () => () => {}),
   },
   {
     name: "a snapshot carries the index of the entry after it",
-    seedsMax: 200,
+    seedsMax: 50,
     plant: () =>
       replaceMethod(
         MemberSnapshots,
@@ -173,7 +173,7 @@ export const plantedClusterBugs: readonly PlantedClusterBug[] = [
   },
   {
     name: "a removed member stays a voter",
-    seedsMax: 300,
+    seedsMax: 50,
     plant: () =>
       replaceMethod(
         RawNode,
