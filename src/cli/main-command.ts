@@ -109,6 +109,8 @@ export async function mainCommand(cli: Cli, runServer: RunServer): Promise<Comma
       getOutHasColors: () => cli.colors(cli.io.stdout).isColorSupported,
     })
     .configureHelp({
+      // Wraps on 80 columns too, where the names leave less than the library's usual 40.
+      minWidthToWrap: 30,
       styleTitle: (text) => bold(text),
       subcommandTerm: (command) => {
         const words = command.usage().replace(/^\[(options|flags)\] ?/, "");

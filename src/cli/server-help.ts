@@ -41,8 +41,11 @@ export function helpText(program: Program): string {
           "",
           "Examples:",
           "  $ portal server",
-          "  $ portal server --data-dir /var/lib/portal --listen-client-urls http://127.0.0.1:4000",
+          "  $ portal server --data-dir ./data --listen-client-urls http://127.0.0.1:4000",
           "  $ portal server --auto-tls --listen-client-urls https://127.0.0.1:2379",
+          "  $ portal server --name m1 --initial-cluster m1=http://10.0.0.1:2380,... \\",
+          "      --listen-peer-urls http://10.0.0.1:2380 \\",
+          "      --initial-advertise-peer-urls http://10.0.0.1:2380",
         ]
       : [usageText(program).trimEnd()];
   return [
@@ -50,7 +53,7 @@ export function helpText(program: Program): string {
     "",
     `Flags are those of etcd ${etcdVersion}. Each can also be set by an environment variable`,
     "(--data-dir: ETCD_DATA_DIR) or a key of the YAML file that --config-file names.",
-    `Flags marked * are accepted so that scripts made for etcd run, and do nothing yet.`,
+    "Flags marked * are accepted so that scripts made for etcd run, and do nothing.",
     ...flagGroups.flatMap(([title, group]) => [
       "",
       `${title}:`,
@@ -75,6 +78,22 @@ function groupLines(program: Program, names: readonly string[]): string[] {
     const flag = flags[name];
     const mark = flag.hasEffect ? "" : " *";
     const defaultText = name === "data-dir" ? dataDirs[program] : flag.defaultText;
-    return [`  --${name} '${defaultText}'${mark}`, `    ${flag.help}`];
+    return [`  --${name} '${defaultText}'${mark}`, ...helpLines(flag.help)];
   });
+}
+
+const helpColumns = 76;
+
+/** Indented, and no wider than a terminal. */
+function helpLines(text: string): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > helpColumns) {
+      lines.push(line);
+      line = "";
+    }
+    line += line === "" ? word : ` ${word}`;
+  }
+  return [...lines, line].map((one) => `    ${one}`);
 }

@@ -55,8 +55,10 @@ function restoreCommand(cli: Cli, group: Command): Command {
         ].join(" "),
         examples: [
           "portal snapshot restore backup.db --data-dir ./restored",
-          "portal snapshot restore backup.db --name m1 --data-dir ./m1 --initial-cluster m1=http://10.0.0.1:2380,m2=http://10.0.0.2:2380 --initial-advertise-peer-urls http://10.0.0.1:2380",
-          "portal snapshot restore backup.db --data-dir ./restored --bump-revision 1000000 --mark-compacted",
+          "portal snapshot restore backup.db --name m1 --data-dir ./m1 \\\n" +
+            "      --initial-cluster m1=http://10.0.0.1:2380,m2=http://10.0.0.2:2380 \\\n" +
+            "      --initial-advertise-peer-urls http://10.0.0.1:2380",
+          "portal snapshot restore backup.db --bump-revision 1000000 --mark-compacted",
         ],
       },
       async (run, words, flags) =>
