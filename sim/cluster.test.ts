@@ -13,7 +13,7 @@ it("a seed is the same run every time", async () => {
   expect(again.counts).toEqual(first.counts);
   expect(again.story.lines().length).toBeGreaterThan(500);
   expect((await runClusterSeed(8)).digest).not.toBe(first.digest);
-}, 60_000);
+}, 300_000);
 
 it("clusters keep what they promise, whatever happens to them", async () => {
   const total: Record<string, number> = {};
@@ -30,4 +30,4 @@ it("clusters keep what they promise, whatever happens to them", async () => {
   expect(total.starts).toBeGreaterThan(4 * seedsMax);
   expect(total.snapshots).toBeGreaterThan(seedsMax / 6);
   expect(total.membershipChanges).toBeGreaterThan(seedsMax / 6);
-}, 180_000);
+}, 600_000);
