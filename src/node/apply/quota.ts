@@ -24,7 +24,8 @@ export class Quota {
   }
 
   fits(field: CommandField, message: Uint8Array, start: number, end: number): boolean {
-    const used = this.#store.size().totalBytes + this.#store.overlayBytes;
+    // Not the file, which never shrinks: its free pages are used again before it grows.
+    const used = this.#store.size().inUseBytes + this.#store.overlayBytes;
     // Far from the limit, nothing has to be worked out.
     if (used + 2 * (end - start) + 128 * keyOverheadBytes < this.bytesMax) return true;
     const cost = costOf(field, message, start, end);
