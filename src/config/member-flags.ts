@@ -100,6 +100,10 @@ export const clusterFlags = {
     "Refuse changes of membership that would lose the quorum.",
   ),
   "pre-vote": boolean(true, "Ask around before starting an election."),
+  "read-mode": choice(
+    ["quorum", "lease"],
+    "Linearizable reads: ask a quorum, or trust the leader's clock for an election timeout (quicker, needs sound clocks). Not etcd's.",
+  ),
   "auto-compaction-retention": inert(
     text("0", "History to keep: a duration, hours, or revisions; 0 keeps all."),
   ),

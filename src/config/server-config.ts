@@ -71,6 +71,7 @@ export interface ServerConfig {
   readonly heartbeatIntervalMs: number;
   readonly electionTimeoutMs: number;
   readonly preVote: boolean;
+  readonly readMode: FlagValues["read-mode"];
   /** Whether a member that is connected begins its first election sooner. */
   readonly initialElectionTickAdvance: boolean;
   readonly snapshotCount: number;
@@ -220,6 +221,7 @@ function settingsFrom(
     heartbeatIntervalMs: values["heartbeat-interval"],
     electionTimeoutMs: values["election-timeout"],
     preVote: values["pre-vote"],
+    readMode: values["read-mode"],
     initialElectionTickAdvance: values["initial-election-tick-advance"],
     snapshotCount: values["snapshot-count"],
     maxWals: values["max-wals"],

@@ -20,6 +20,8 @@ export interface MemberOptions
   readonly forceNewCluster: boolean;
   /** Ask whether an election could be won before beginning a new term. */
   readonly preVote: boolean;
+  /** Linearizable reads trust the leader's clock instead of asking a quorum; absent: they ask. */
+  readonly readsByLease?: boolean;
   readonly leaseCheckpointIntervalMs: number;
   /** Bytes of one log file; the log's own default when absent. */
   readonly walSegmentBytes?: number;

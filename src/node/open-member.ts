@@ -217,6 +217,7 @@ function coreConfig(
     maxInflightBytes: inflightBytesMax,
     checkQuorum: true,
     preVote,
+    readOnlyOption: options.readsByLease === true ? ("leaseBased" as const) : ("safe" as const),
     stepDownOnRemoval: true,
     random: random ?? new Random(memberId ^ BigInt(Math.floor(clock.wallNow() * 1000))),
     trace,

@@ -162,6 +162,7 @@ function memberOptions(config: ServerConfig, memory: boolean): MemberOptions {
     heartbeatMs: config.heartbeatIntervalMs,
     electionTimeoutMs: config.electionTimeoutMs,
     preVote: config.preVote,
+    readsByLease: config.readMode === "lease",
     hastensFirstElection: config.initialElectionTickAdvance,
     keptEntries: config.snapshotCatchupEntries,
     keptBytes: keptLogBytesMax,
