@@ -90,7 +90,11 @@ export interface Cluster {
   replace(member: Member): Promise<void>;
   grow(
     kind: MemberKind,
-    options?: { readonly isLearner?: boolean; readonly args?: readonly string[] },
+    options?: {
+      readonly isLearner?: boolean;
+      readonly wait?: boolean;
+      readonly args?: readonly string[];
+    },
   ): Promise<Member>;
   shrink(member: Member): Promise<void>;
   stop(): Promise<void>;

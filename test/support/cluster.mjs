@@ -154,14 +154,14 @@ export class Cluster {
   }
 
   /** Adds one member more, as a learner or with a vote, and starts it. */
-  async grow(kind, { isLearner = false, args } = {}) {
+  async grow(kind, { isLearner = false, wait = true, args } = {}) {
     const [helper] = this.running;
     const member = await this.define(kind);
     const peerURLs = [member.peerUrl];
     const added = await retry(() => helper.client.call("memberAdd", { peerURLs, isLearner }));
     this.network.identify(added.member.ID, member.name);
-    await member.start({ state: "existing", args, isLearner });
-    await this.identifyMembers();
+    await member.start({ state: "existing", args, isLearner, wait });
+    member.id = added.member.ID;
     return member;
   }
 
@@ -255,8 +255,9 @@ class Member {
       this.lastExit = { ...result, output: server.output };
     });
     // A learner refuses linearizable reads, so /health says no; it serves as soon as it answers.
+    if (!wait) return;
     if (isLearner) await this.#waitFor(async () => (await this.tryStatus()) !== undefined);
-    else if (wait) await this.waitUntilHealthy();
+    else await this.waitUntilHealthy();
   }
 
   waitUntilHealthy(timeoutMs) {
