@@ -44,12 +44,11 @@ export function bannerText(facts: BannerFacts): string {
   ].join("\n");
 }
 
-/** Only where there are others: alone, there is nothing to say. */
-function clusterLine({ name, initialCluster, advertisePeerUrls }: ServerConfig): string[] {
-  if (initialCluster.length < 2) return [];
-  const places = advertisePeerUrls.join("  ");
+/** Only where there are others: alone, there is nothing to say. How many they are is not in the flags for long. */
+function clusterLine(config: ServerConfig): string[] {
+  if (config.initialCluster.length < 2 || config.forceNewCluster) return [];
   return [
-    `  cluster  ${name}, one of ${initialCluster.length} members, which reach it at ${places}`,
+    `  cluster  ${config.name}, which others reach at ${config.advertisePeerUrls.join("  ")}`,
   ];
 }
 
