@@ -241,7 +241,9 @@ class Cluster {
 
   /** What a healed cluster still lacks; nothing when it is well. */
   async #whatIsMissing(): Promise<string> {
-    for (const machine of this.machines) if (machine.hasBegun) machine.start();
+    for (const machine of this.machines) {
+      if (machine.hasBegun && !machine.isDamaged) machine.start();
+    }
     const leader = this.#leader();
     if (leader === undefined) {
       // Whoever was added may be the voter that is missing.
@@ -250,6 +252,11 @@ class Cluster {
         if (replica && knows) this.#changes.startMissing(replica);
       }
       return "there is no leader";
+    }
+    const damaged = this.machines.find(({ isDamaged, state }) => isDamaged && state === "down");
+    if (damaged) {
+      this.#changes.replace(leader, damaged);
+      return `${damaged.name} is damaged and not replaced`;
     }
     this.#changes.startMissing(leader);
     const members = leader.members();

@@ -31,6 +31,7 @@ const kinds = [
   "diskError",
   "fullDisk",
   "databaseError",
+  "damage",
   "wallClock",
   "moveLeader",
   "members",
@@ -45,6 +46,7 @@ export class Faults {
   readonly #kinds: FaultKind[];
   readonly #intervalMs: number;
   #isOver = false;
+  #hasDamaged = false;
 
   constructor(world: FaultsWorld, random: Random) {
     this.#world = world;
@@ -126,6 +128,8 @@ export class Faults {
       case "fullDisk":
       case "databaseError":
         return this.#damageDisk(machine, kind);
+      case "damage":
+        return this.#damageLog(machine);
       case "wallClock":
         machine.time.wallOffsetMs += random.between(-100_000, 100_000);
         return;
@@ -188,6 +192,15 @@ export class Faults {
       straggle: random.pick([0, 0.05, 0.3]),
     };
     this.#world.story.note("world", () => `network: ${JSON.stringify(network.conditions)}`);
+  }
+
+  /** Once, and only where a quorum can do without: the member has to be replaced. */
+  #damageLog(machine: Machine): void {
+    const voters = machine.replica?.members().filter(({ isLearner }) => !isLearner) ?? [];
+    if (this.#hasDamaged || voters.length < 3 || this.#world.changes.isBusy) return;
+    this.#hasDamaged = true;
+    machine.crash(false);
+    void machine.damageLog(this.#random).then(() => this.#restartLater(machine));
   }
 
   #damageDisk(machine: Machine, kind: "diskError" | "fullDisk" | "databaseError"): void {

@@ -52,6 +52,8 @@ export class Machine {
   beginning: { readonly clusterState: "new" | "existing"; readonly members: NamedMember[] };
   /** Lives so far. */
   starts = 0;
+  /** A byte of its log is not what was written: it must not start until it is replaced. */
+  isDamaged = false;
   /** Its member has begun: there is data. */
   hasBegun = false;
   /** Why the last life ended by itself. */
@@ -140,11 +142,29 @@ export class Machine {
     if (this.life === life) this.#end();
   }
 
+  /** While it is down, one bit of its log turns over. Resolves to false when there is none. */
+  async damageLog(random: Random): Promise<boolean> {
+    const folder = `${dataDir}/member/wal`;
+    const names = (await this.disk.list(folder)).filter((name) => name.endsWith(".wal"));
+    if (names.length === 0) return false;
+    const path = `${folder}/${random.pick(names)}`;
+    const bytes = Buffer.from(this.disk.bytesOf(path));
+    const used = bytes.findLastIndex((byte) => byte !== 0) + 1;
+    if (used === 0) return false;
+    const at = random.below(used);
+    bytes[at] = (bytes[at] as number) ^ (1 << random.below(8));
+    this.disk.replace(path, bytes);
+    this.isDamaged = true;
+    this.#parts.story.note(this.name, () => `byte ${at} of ${path} is damaged`);
+    return true;
+  }
+
   /** The machine comes back with nothing on it. */
   wipe(): void {
     this.#end();
     this.state = "down";
     this.hasBegun = false;
+    this.isDamaged = false;
     this.starts = 0;
     this.disk = new MemoryDisk(this.#parts.random.uint32());
     this.databases.wipe();
@@ -167,6 +187,8 @@ export class Machine {
     this.#opened = opened;
     this.state = "running";
     this.hasBegun = true;
+    // What was damaged is not needed any more.
+    this.isDamaged = false;
     const { replica } = opened;
     this.#parts.story.note(this.name, () => `runs, entry ${replica.appliedIndex} is applied`);
     replica.onFatal = (error) => this.#onFailed(life, error);

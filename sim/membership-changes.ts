@@ -19,6 +19,11 @@ export class MembershipChanges {
   #isBusy = false;
   done = 0;
 
+  /** A change is under way, or may be. */
+  get isBusy(): boolean {
+    return this.#isBusy;
+  }
+
   constructor(world: MembershipWorld, random: Random) {
     this.#world = world;
     this.#random = random;
@@ -38,6 +43,11 @@ export class MembershipChanges {
     const asked = this.#anyone();
     // Before the members have agreed on a version, none can join: as in etcd.
     if (this.#isBusy || asked === undefined || asked.clusterVersion === "") return;
+    const damaged = this.#world.machines.find(({ isDamaged }) => isDamaged);
+    if (damaged) {
+      this.replace(asked, damaged);
+      return;
+    }
     const members = asked.members();
     const spare = this.#world.machines.filter(
       ({ url, state }) =>
@@ -61,6 +71,14 @@ export class MembershipChanges {
       if (machine.hasBegun) continue;
       this.#startJoining(machine, replica);
     }
+  }
+
+  /** Takes the member of a machine whose data is lost out of the cluster; then adds the machine again, empty. */
+  replace(leader: MemberReplica, machine: Machine): void {
+    if (this.#isBusy || machine.state !== "down") return;
+    const member = leader.members().find(({ peerURLs }) => peerURLs.includes(machine.url));
+    if (member) this.#remove(leader, member.ID);
+    else this.#add(leader, machine, false);
   }
 
   #add(asked: MemberReplica, machine: Machine, isLearner: boolean): void {
