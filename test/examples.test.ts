@@ -45,6 +45,10 @@ test("examples/client.mjs writes, claims, watches", async () => {
   }
 });
 
+test("examples/cluster.mjs loses its leader and nothing else", async () => {
+  expect(await runExample("cluster.mjs")).toBe("members: m1,m2,m3\nstill here\nstill here\n");
+}, 30_000);
+
 test("docs/client.md prints what it says", async () => {
   const portal = await portalKv.Portal.start({ memory: true });
   const page = readFileSync(join(root, "docs/client.md"), "utf8");
