@@ -13,7 +13,7 @@ const usage = `Usage:
   npm run sim -- --seed N               run one seed and tell its story (the end of it; --full: all, with messages)
   npm run sim -- --seeds A..B           run these seeds
   npm run sim -- --hours H [--from N]   run for so long, from seed N on (1)
-  npm run sim -- --ci                   what CI runs: 1,000 clusters, and raft groups 1 to 6,000
+  npm run sim -- --ci                   what CI runs: raft groups 1 to 6,000, clusters 1 to 2,000
   npm run sim -- --member N             one member on a disk that loses its power, seed N
 
   --raft      groups of bare raft cores instead of whole clusters
@@ -156,7 +156,7 @@ function plan(
   if (values.ci) {
     return [
       { kind: "raft", from: 1, to: 6000, endsAtMs },
-      { kind: "cluster", from: 1, to: 1000, endsAtMs },
+      { kind: "cluster", from: 1, to: 2000, endsAtMs },
     ];
   }
   const range = /^(\d+)\.\.(\d+)$/.exec(values.seeds ?? "");

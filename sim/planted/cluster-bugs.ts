@@ -104,7 +104,7 @@ export const plantedClusterBugs: readonly PlantedClusterBug[] = [
   },
   {
     name: "a leader answers reads without asking a quorum",
-    seedsMax: 50,
+    seedsMax: 200,
     plant: () =>
       replaceMethod(
         MemberReplica,
