@@ -244,6 +244,22 @@ async function ownHabits(server, endpoint) {
     assert.equal(run(env).stdout.toString(), "\\x76\n\\x31\n");
   });
 
+  await test("the cluster as a whole", () => {
+    const { status, stdout } = portal(["cluster", "status", "-w", "json"]);
+    const report = JSON.parse(stdout);
+    assert.equal(status, 0);
+    assert.equal(report.members.length, 1);
+    const [{ role, lag, roundTripMs, dbSize }] = report.members;
+    assert.deepEqual([role, lag], ["leader", 0]);
+    assert.ok(roundTripMs > 0 && dbSize > 0);
+    assert.match(portal(["cluster", "status"]).stdout, /^cluster [0-9a-f]+: 1 member, leader /);
+    const health = portal(["cluster", "health"]);
+    assert.equal(health.status, 0);
+    assert.match(health.stdout, /^ok +quorum +1 of 1 voting members answer/);
+    const nobody = runTool(portalPath, "127.0.0.1:1", ["cluster", "health"]);
+    assert.equal(nobody.status, 1);
+  });
+
   await test("tables for everything", () => {
     portal(["put", "t", "0"]);
     for (const args of [
@@ -253,6 +269,8 @@ async function ownHabits(server, endpoint) {
       ["member", "list"],
       ["endpoint", "status"],
       ["endpoint", "health"],
+      ["cluster", "status"],
+      ["cluster", "health"],
       ["endpoint", "hashkv"],
       ["get", "t", "--count-only"],
     ]) {
