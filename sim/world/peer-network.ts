@@ -2,7 +2,7 @@
 // URLs as a PeerClient. Both go over one network of machines, where anything may happen to them.
 
 import { asBuffer } from "../../src/base/bytes.ts";
-import type { Random } from "../../src/base/random.ts";
+import { Random } from "../../src/base/random.ts";
 import { Status, StatusError } from "../../src/base/status.ts";
 import type { MemoryDisk } from "../../src/io/disk-memory.ts";
 import type { MemberReplica } from "../../src/node/replica.ts";
@@ -35,6 +35,9 @@ export type MessageTap = (message: Message, fate: string) => void;
 
 const snapshotTimeoutMs = 3000;
 const dialMs = 500;
+const noticeMs = 20;
+/** Each time a member looks, of each peer: about one in three seconds for a cluster of three. */
+const falseAlarmChance = 0.001;
 
 export class PeerNetwork {
   readonly network: Network<string, Parcel>;
@@ -105,6 +108,12 @@ export class PeerNetwork {
     return this.network.send(from, to, deliver, isRepeatable);
   }
 
+  /** The process of a machine that has ended, and whose port refuses connections from `from`; else undefined. */
+  endedLife(from: string, name: string): ProcessLife | undefined {
+    const life = this.#machines.get(name)?.life;
+    return life?.isOver === true && !this.network.isCut(from, name) ? life : undefined;
+  }
+
   machineOf(urls: readonly string[]): NetworkedMachine | undefined {
     for (const url of urls) {
       const found = this.#machines.get(new URL(url).hostname);
@@ -153,6 +162,10 @@ export class SimulatedTransport implements Transport {
   readonly #life: ProcessLife;
   readonly #peers = new Map<bigint, string>();
   readonly #activeSinceMs = new Map<bigint, number>();
+  /** Whose end was noticed already. */
+  readonly #ended = new Map<bigint, ProcessLife>();
+  /** Of its own, so that false alarms do not change what else happens. */
+  readonly #chance: Random;
   #handler: TransportHandler | undefined;
 
   constructor(world: PeerNetwork, machine: NetworkedMachine, memberId: bigint) {
@@ -160,11 +173,28 @@ export class SimulatedTransport implements Transport {
     this.#machine = machine;
     this.#life = machine.life;
     this.memberId = memberId;
+    this.#chance = new Random(memberId);
   }
 
   start(handler: TransportHandler): void {
     this.#handler = handler;
     this.#dial();
+    this.#noticeEnds();
+  }
+
+  /** A process that has ended refuses connections. Now and then one that lives seems to do so as well. */
+  #noticeEnds(): void {
+    this.#world.queue.schedule(noticeMs, () => {
+      if (this.#life.isOver) return;
+      this.#noticeEnds();
+      for (const [id, name] of this.#peers) {
+        const ended = this.#world.endedLife(this.#machine.name, name);
+        const isNew = ended !== undefined && this.#ended.get(id) !== ended;
+        if (ended !== undefined) this.#ended.set(id, ended);
+        if (!isNew && !this.#chance.chance(falseAlarmChance)) continue;
+        this.#life.deliver(() => this.#handler?.onGone(id));
+      }
+    });
   }
 
   /** Streams are opened again and again; whoever answers tells a removed member that it is one. */
