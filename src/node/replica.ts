@@ -218,7 +218,7 @@ export class MemberReplica implements Replica {
 
   /** Alone, what is applied is all that was ever acknowledged, once an entry of the own term is: no round needed. */
   canReadNow(): boolean {
-    return this.#serving && this.#loop.isAlone && this.#leadsSinceTerm === this.#raw.term;
+    return this.#serving && this.#loop.isFreeAlone && this.#leadsSinceTerm === this.#raw.term;
   }
 
   readIndex(receiver: TicketReceiver, ticket: number): void {

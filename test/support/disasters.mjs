@@ -42,16 +42,16 @@ export const disasters = {
   async slowDiskOfLeader(cluster, random, lastsMs) {
     const leader = await cluster.leader();
     if (!leader.hasFailpoints) return disasters.stallLeader(cluster, random, lastsMs);
-    await leader.setFailpoint("raftBeforeSave", `sleep("${random.between(20, 120)}ms")`);
+    await leader.setFailpoint("walBeforeSync", `sleep("${random.between(20, 120)}ms")`);
     await sleep(lastsMs);
-    await leader.setFailpoint("raftBeforeSave", "off");
+    await leader.setFailpoint("walBeforeSync", "off");
   },
   async slowDiskOfFollower(cluster, random, lastsMs) {
     const follower = await cluster.follower();
     if (!follower.hasFailpoints) return pauseFor([follower], lastsMs);
-    await follower.setFailpoint("raftAfterSave", `sleep("${random.between(50, 400)}ms")`);
+    await follower.setFailpoint("walAfterSync", `sleep("${random.between(50, 400)}ms")`);
     await sleep(lastsMs);
-    await follower.setFailpoint("raftAfterSave", "off");
+    await follower.setFailpoint("walAfterSync", "off");
   },
   /** One member ends, as by kill -9, at a place of chance: before or after it has written, sent, flushed. */
   async endAtFailpoint(cluster, random, lastsMs) {

@@ -2,7 +2,7 @@
 // with the next. A full disk stops it until there is space again; nothing is skipped and the order is kept,
 // since other members may have been told already.
 
-import { failpoints } from "../../base/failpoint.ts";
+import { type ArmedFailpoint, failpoints } from "../../base/failpoint.ts";
 import type { Clock, Timer } from "../../io/clock.ts";
 import type { Message, Snapshot } from "../../raft/message.ts";
 import type { Entry, HardState } from "../../raft/types.ts";
@@ -33,6 +33,7 @@ export class LogWriter {
   #startedMs = 0;
   #retry: Timer | undefined;
   #failed = false;
+  #isHeld = false;
   /** What was written last, or is being written. */
   #hardState: HardState;
 
@@ -41,6 +42,11 @@ export class LogWriter {
     this.#hardState = hardState;
     this.#clock = clock;
     this.#handler = handler;
+  }
+
+  /** A failpoint keeps a write from going on. */
+  get isHeld(): boolean {
+    return this.#isHeld;
   }
 
   /** A write is under way. */
@@ -77,6 +83,12 @@ export class LogWriter {
     this.#retry = undefined;
   }
 
+  async #hold(point: ArmedFailpoint): Promise<void> {
+    this.#isHeld = true;
+    await point.reach();
+    this.#isHeld = false;
+  }
+
   #writeNext(): void {
     if (this.#queued.length === 0 || this.#failed) return;
     const batch = this.#queued;
@@ -91,7 +103,7 @@ export class LogWriter {
 
   /** Returns the bytes of the entries. */
   async #write(batch: readonly Message[]): Promise<number> {
-    if (failpoints.raftBeforeSave !== undefined) await failpoints.raftBeforeSave.reach();
+    if (failpoints.raftBeforeSave !== undefined) await this.#hold(failpoints.raftBeforeSave);
     let bytes = 0;
     let at = 0;
     while (at < batch.length) {
@@ -105,7 +117,7 @@ export class LogWriter {
       bytes += await this.#append(batch, at, end);
       at = end;
     }
-    if (failpoints.raftAfterSave !== undefined) await failpoints.raftAfterSave.reach();
+    if (failpoints.raftAfterSave !== undefined) await this.#hold(failpoints.raftAfterSave);
     return bytes;
   }
 

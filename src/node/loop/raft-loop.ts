@@ -84,6 +84,11 @@ export class RaftLoop {
   /** The only voter, with no learners: nobody else sees the log. */
   isAlone = false;
 
+  /** Alone, and nothing keeps it from going on. */
+  get isFreeAlone(): boolean {
+    return this.isAlone && !this.#writer.isHeld;
+  }
+
   constructor(parts: RaftLoopParts) {
     this.#raw = parts.raw;
     this.#storage = parts.storage;
@@ -146,7 +151,8 @@ export class RaftLoop {
 
   /** Does all there is to do now. */
   run(): void {
-    if (this.#isStopped) return;
+    // At a failpoint before or after a write the whole loop stands still, as etcd's does.
+    if (this.#isStopped || this.#writer.isHeld) return;
     try {
       const startedMs = this.#clock.now();
       for (;;) {
