@@ -46,7 +46,7 @@ export class PeerSide {
     for (const { ID, peerURLs } of this.#others()) transport.addPeer(ID, peerURLs);
     snapshots.start({
       appliedIndex: () => raw.applied,
-      onFailed: (id) => raw.reportSnapshot(id, false),
+      onFailed: (id) => loop.tell((core) => core.reportSnapshot(id, false)),
     });
     loop.isAlone = this.isAlone();
   }
@@ -93,15 +93,14 @@ export class PeerSide {
   }
 
   #handler(): TransportHandler {
-    const { loop, raw, snapshots, membership } = this.#parts;
+    const { loop, snapshots, membership } = this.#parts;
     return {
       onMessages: (messages) => loop.receive(messages),
-      onUnreachable: (id) => raw.reportUnreachable(id),
+      onUnreachable: (id) => loop.tell((raw) => raw.reportUnreachable(id)),
       onGone: (id) => this.#succession.onGone(id),
       onSnapshotSent: (id, ok) => {
         snapshots.onSent(id);
-        raw.reportSnapshot(id, ok);
-        loop.queueRun();
+        loop.tell((raw) => raw.reportSnapshot(id, ok));
       },
       isRemoved: (id) => membership.isRemoved(id),
       onRemovedFromCluster: () => this.#parts.onRemoved(),

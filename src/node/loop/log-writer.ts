@@ -95,10 +95,12 @@ export class LogWriter {
     this.#queued = [];
     this.#writing = batch;
     this.#startedMs = this.#clock.now();
-    this.#write(batch).then(
-      (bytes) => this.#onWritten(batch, bytes),
-      (error: unknown) => this.#onWriteFailed(batch, error),
-    );
+    this.#write(batch)
+      .then(
+        (bytes) => this.#onWritten(batch, bytes),
+        (error: unknown) => this.#onWriteFailed(batch, error),
+      )
+      .catch((error: unknown) => this.#giveUp(error as Error));
   }
 
   /** Returns the bytes of the entries. */
@@ -151,12 +153,16 @@ export class LogWriter {
     if (!this.isBusy) this.#writeNext();
   }
 
+  #giveUp(error: Error): void {
+    this.stop();
+    this.#handler.onFailed(error);
+  }
+
   #onWriteFailed(batch: readonly Message[], error: unknown): void {
     this.#writing = undefined;
     if (this.#failed) return;
     if (!(error instanceof WalFullError)) {
-      this.stop();
-      this.#handler.onFailed(error as Error);
+      this.#giveUp(error as Error);
       return;
     }
     this.#queued = [...batch, ...this.#queued];

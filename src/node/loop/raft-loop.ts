@@ -99,7 +99,7 @@ export class RaftLoop {
     this.#handler = parts.handler;
     this.#kept = parts.kept;
     this.#writer = new LogWriter(parts.log, parts.hardState, parts.clock, {
-      onWritten: (message) => this.#onWritten(message),
+      onWritten: (message) => this.#guard(() => this.#onWritten(message)),
       onBatchWritten: (ms, bytes) => {
         this.#handler.onLogWritten(ms, bytes);
         this.run();
@@ -120,11 +120,6 @@ export class RaftLoop {
     return this.#writer.isFull;
   }
 
-  /** Since when the log writes, in the clock's milliseconds; undefined when it does not. */
-  get writingSinceMs(): number | undefined {
-    return this.#writer.busySinceMs;
-  }
-
   /** Runs once at the end of this turn of the event loop: what all readable sockets bring is one batch. */
   queueRun(): void {
     if (this.#isQueued || this.#isStopped) return;
@@ -136,17 +131,34 @@ export class RaftLoop {
   }
 
   tick(): void {
-    if (this.#isStopped) return;
-    this.#handler.onTick();
-    this.#raw.tick();
+    this.#guard(() => {
+      this.#handler.onTick();
+      this.#raw.tick();
+    });
     this.run();
   }
 
   /** Messages of peers. */
   receive(messages: readonly Message[]): void {
-    if (this.#isStopped) return;
-    for (const message of messages) this.#raw.step(message);
+    this.tell((raw) => {
+      for (const message of messages) raw.step(message);
+    });
+  }
+
+  /** Tells the core something, and does what comes of it at the end of this turn of the event loop. */
+  tell(action: (raw: RawNode) => void): void {
+    this.#guard(action);
     this.queueRun();
+  }
+
+  /** What the core or its handler finds impossible ends the member, not the process. */
+  #guard(action: (raw: RawNode) => void): void {
+    if (this.#isStopped) return;
+    try {
+      action(this.#raw);
+    } catch (error) {
+      this.#fail(error as Error);
+    }
   }
 
   /** Does all there is to do now. */
