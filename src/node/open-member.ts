@@ -119,6 +119,7 @@ function buildReplica(
     log,
     transport,
     metrics,
+    trace: dependencies.trace,
   });
   const { peerClient } = dependencies;
   const calls = peerClient ? new RemoteMembers(peerClient) : noPeerCalls;

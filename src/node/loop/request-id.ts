@@ -25,11 +25,6 @@ export class RequestIds {
   toBigInt(counter: number): bigint {
     return (BigInt(this.prefix) << 48n) | BigInt(counter);
   }
-
-  /** The counter of an id of this member; undefined when another member asked. */
-  counterOf(id: bigint): number | undefined {
-    return Number(id >> 48n) === this.prefix ? Number(id & 0xffff_ffff_ffffn) : undefined;
-  }
 }
 
 /** Bytes that `writeRequestId` writes: a varint of ten bytes, shorter ids filled up with zero groups. */

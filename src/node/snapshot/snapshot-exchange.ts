@@ -22,6 +22,8 @@ export interface SnapshotExchangeParts {
   readonly log: Log;
   readonly transport: Transport;
   readonly metrics: MemberMetrics;
+  /** Gets a line for what goes wrong and is tried again. */
+  readonly trace?: ((line: string) => void) | undefined;
 }
 
 /** What it needs of the member that it works for. */
@@ -62,8 +64,10 @@ export class SnapshotExchange {
 
   /** Builds what `message` promises, or something newer, and hands it to the transport. */
   send(message: Message): void {
-    this.#send(message).catch(() => {
-      if (!this.#isClosed) this.#host?.onFailed(message.to);
+    this.#send(message).catch((error: unknown) => {
+      if (this.#isClosed) return;
+      this.#parts.trace?.(`has no snapshot for ${message.to.toString(16)}: ${String(error)}`);
+      this.#host?.onFailed(message.to);
     });
   }
 
